@@ -1,0 +1,41 @@
+/* Files: whole-file reading and mapping, and writing that is all or nothing.
+ *
+ * file_writer writes to PATH.tmp-<pid>-<n> in the same directory; file_writer_commit flushes, syncs the file, renames
+ * it over PATH and syncs the directory; file_writer_abort (or a failure on the way) removes the temporary. Every error
+ * names the path and what the system said; a full disk is KITH_ENOSPC. */
+#ifndef KITH_BASE_FILE_H
+#define KITH_BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <kith/error.h>
+
+struct mem_account;
+
+struct file_writer; /* buffered; 1 MiB */
+
+int file_writer_open(struct file_writer **out, const char *path, kith_error *err);
+int file_writer_put(struct file_writer *writer, const void *bytes, size_t n, kith_error *err);
+/* Zero bytes up to the next multiple of a power of two. */
+int file_writer_align(struct file_writer *writer, size_t power, kith_error *err);
+uint64_t file_writer_offset(const struct file_writer *writer);
+/* Overwrite bytes already written (a header whose checksums are known last). */
+int file_writer_patch(struct file_writer *writer, uint64_t offset, const void *bytes, size_t n, kith_error *err);
+/* Both free the writer, whatever they return. */
+int file_writer_commit(struct file_writer *writer, kith_error *err);
+void file_writer_abort(struct file_writer *writer);
+
+struct file_map {
+    const uint8_t *bytes;
+    size_t size;
+    void *handle; /* private */
+};
+/* Map a whole file read-only (MAP_SHARED, PROT_READ). An empty file gives bytes NULL, size 0. */
+int file_map_open(struct file_map *map, const char *path, kith_error *err);
+void file_map_close(struct file_map *map);
+
+/* CRC-32C (Castagnoli), of n bytes after crc (start with 0). */
+uint32_t file_crc32c(uint32_t crc, const void *bytes, size_t n);
+
+#endif

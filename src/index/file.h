@@ -1,0 +1,51 @@
+/* The index file: a header, a table of sections, and the sections. docs/format.md gives every byte.
+ *
+ *     0    64  header: magic "KITHIDX\n", u32 version, u32 n_sections, u64 file bytes, u64 table offset,
+ *              u32 table crc32c, u32 header crc32c (of the 64 bytes with this field 0), zeros
+ *     64   …   sections, each at a multiple of 64, in the order written
+ *     …        table: n_sections x 32 bytes: u32 tag, u32 crc32c, u64 offset, u64 bytes, u64 zero
+ *
+ * All numbers little-endian. Gaps are zeros and are checked too. Tags are four letters. */
+#ifndef KITH_INDEX_FILE_H
+#define KITH_INDEX_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/file.h"
+#include "base/segs.h"
+
+#define FILE_VERSION 1u
+#define FILE_TAG(a, b, c, d)                                                                       \
+    ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+
+struct file_sections;
+int file_sections_open(struct file_sections **out, const char *path, kith_error *err);
+int file_sections_put(struct file_sections *out, uint32_t tag, const void *bytes, size_t n, kith_error *err);
+/* The first n elements of a segmented array, as one run. */
+int file_sections_put_segs(struct file_sections *out, uint32_t tag, const struct segs *segs, uint32_t n,
+                           kith_error *err);
+int file_sections_commit(struct file_sections *out, kith_error *err); /* frees, whatever it returns */
+void file_sections_abort(struct file_sections *out);
+
+struct index_file {
+    const uint8_t *bytes; /* the whole file, mapped */
+    size_t size;
+    bool mapped;          /* keep pointing into it (KITH_OPEN_MAP); else sections are copied out */
+};
+/* A section's bytes, or an error naming it. want_bytes SIZE_MAX: any length. */
+int index_file_section(const struct index_file *file, uint32_t tag, size_t want_bytes, const void **bytes,
+                       size_t *n, kith_error *err);
+bool index_file_has(const struct index_file *file, uint32_t tag);
+/* Fill a segmented array (initialised, empty) with the n elements of a section: borrowed when mapped, else copied. */
+int index_file_segs(const struct index_file *file, uint32_t tag, struct segs *segs, uint32_t n,
+                    struct mem_account *owner, kith_error *err);
+/* Header and table; with all set, every section and every gap. err->at is the first bad byte's section offset. */
+int index_file_verify(const struct index_file *file, bool all, kith_error *err);
+
+/* The rows' own sections (rows_file.c). */
+struct rows;
+int rows_save(const struct rows *rows, struct file_sections *out, kith_error *err);
+int rows_load(struct rows *rows, const struct index_file *file, kith_error *err);
+
+#endif

@@ -1,0 +1,100 @@
+/* Kernels: the arithmetic that everything else waits for, once per instruction set, chosen once per process.
+ *
+ * The law (scalar is the law, STYLE 3.8). A float sum over dim elements has 16 lanes; element i is added into lane
+ * i % 16 in rising order of i, by one fma (DOT: fma(a,b,lane); L2SQ: d=a-b, fma(d,d,lane); L1: lane + |a-b|); missing
+ * elements of the last group of 16 count as zeros in both operands. Lanes are then added as a tree: 8 upper to 8 lower,
+ * then 4, 2, 1. Any two kernels below that compute a distance of the same two vectors give the same bits, at every
+ * instruction set, blocking and alignment. f16, bf16, i8, u8 rows are converted to f32 (exactly) on load.
+ * Integer kernels are exact modulo 2^32.
+ *
+ * Row addresses need no alignment. dim is 1..65536. No kernel allocates, locks or fails. */
+#ifndef KITH_KERN_H
+#define KITH_KERN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <kith/vector.h> /* kith_type */
+
+enum kern_metric { KERN_L2SQ = 0, KERN_DOT = 1, KERN_L1 = 2, KERN_METRICS = 3 };
+enum { KERN_TYPES = 5 };
+
+/* query is always f32; row elements have the table's type. All distances "as computed": DOT is not negated. */
+typedef float (*kern_pair_fn)(const float *query, const void *row, size_t dim);
+/* n consecutive rows, stride bytes apart. */
+typedef void (*kern_rows_fn)(const float *query, const void *rows, size_t stride, size_t n, size_t dim, float *out);
+/* n rows by address, the next ones prefetched while one is scored. */
+typedef void (*kern_list_fn)(const float *query, const void *const *rows, size_t n, size_t dim, float *out);
+/* n_q queries (f32, q_stride FLOATS apart) against n rows, blocked in registers: out[i*out_stride + j]. */
+typedef void (*kern_tile_fn)(const float *queries, size_t q_stride, size_t n_q, const void *rows, size_t stride,
+                             size_t n, size_t dim, float *out, size_t out_stride);
+
+/* One byte codes: rows are u8 codes, queries are s8. bytes is a multiple of 64 (rows and queries are padded; the
+ * query's padding is zero, so the row's padding may hold anything, e.g. the row term). Result: sum(row[i]*query[i]). */
+typedef void (*kern_dot_u8s8_rows_fn)(const int8_t *query, const uint8_t *rows, size_t stride, size_t n, size_t bytes,
+                                      int32_t *out);
+typedef void (*kern_dot_u8s8_list_fn)(const int8_t *query, const uint8_t *const *rows, size_t n, size_t bytes,
+                                      int32_t *out);
+
+/* Batch scan of one-byte codes with the selection fused in. Rows are first packed in panels of KERN_PANEL rows
+ * (kern.pack_u8; the layout is private to the instruction set: panel_bytes(bytes) bytes a panel, rows missing from
+ * the last panel read as zero codes). scan_u8s8 then computes, for each query i and packed row j,
+ *     dist = fmaf(scale[i], (float)dot, term[j] + bias[i])
+ * (one rounding for term+bias, one for the fma: the same bits at every instruction set) and for each dist <= limit[i]
+ * appends {row0 + j, dist} to hits + i*hits_stride, counting in n_hits[i] (rising j; the caller leaves room for n rows
+ * a query). Nothing else is written. */
+#define KERN_PANEL 16u
+struct kern_hit {
+    uint32_t row;
+    float dist;
+};
+struct kern_scan {
+    const uint8_t *panels;  /* ceil(n / 16) packed panels */
+    const float *term;      /* n row terms, readable up to a multiple of 16 */
+    uint32_t row0;          /* number of the first packed row */
+    uint32_t n;             /* packed rows */
+    size_t bytes;           /* code bytes a row, a multiple of 64 */
+    const int8_t *queries;  /* n_q queries, bytes apart */
+    size_t n_q;
+    const float *scale, *bias, *limit; /* one a query */
+    struct kern_hit *hits;
+    size_t hits_stride;
+    uint32_t *n_hits;
+};
+
+/* Exact integer pairs for the public arithmetic: both vectors i8 or both u8. Sums modulo 2^32 (they fit: at most
+ * 65536*255*255); DOT of i8 is to be read as int32_t. */
+typedef uint32_t (*kern_int_fn)(const void *a, const void *b, size_t dim);
+
+struct kern {
+    const char *name; /* "scalar", "avx2", "avx512", "avx512vnni", "avx512fp16", "amx", "neon" */
+    kern_pair_fn pair[KERN_TYPES][KERN_METRICS];
+    kern_rows_fn rows[KERN_TYPES][KERN_METRICS];
+    kern_list_fn list[KERN_TYPES][KERN_METRICS];
+    kern_tile_fn tile[KERN_TYPES][KERN_METRICS];
+    kern_dot_u8s8_rows_fn dot_u8s8_rows;
+    kern_dot_u8s8_list_fn dot_u8s8_list;
+    size_t (*panel_bytes)(size_t bytes);
+    void (*pack_u8)(const uint8_t *rows, size_t stride, size_t n, size_t bytes, uint8_t *panels);
+    void (*scan_u8s8)(const struct kern_scan *scan);
+    kern_int_fn int_pair[2][KERN_METRICS]; /* [0] i8, [1] u8 */
+    /* n elements from or to f32; f16 and bf16 round to nearest even, overflow to infinity. */
+    void (*to_f32[KERN_TYPES])(const void *in, size_t n, float *out);
+    void (*from_f32[3])(const float *in, size_t n, void *out); /* f32, f16, bf16 */
+    /* Code one row: out[i] = clamp(round_to_even((in[i] - low[i]) * inv_step[i]), 0, 255). */
+    void (*encode_u8)(const float *in, const float *low, const float *inv_step, size_t n, uint8_t *out);
+    /* Quantise a query: out[i] = clamp(round_to_even(in[i] * scale), -127, 127). */
+    void (*encode_s8)(const float *in, float scale, size_t n, int8_t *out);
+    /* Largest |in[i]|; 0 for n = 0. NaN gives NaN or any value (callers have refused it). */
+    float (*max_abs)(const float *in, size_t n);
+};
+
+/* The kernels of this machine: the best level that runs here, or the one that KITH_ISA names. Constant after the first
+ * call; cheap. An unknown or unusable KITH_ISA falls back to the best; kern_isa_note() then says so, else "". */
+const struct kern *kern_get(void);
+const char *kern_isa_note(void);
+
+/* All levels that run on this machine, for the oracle tests: fills at most n, returns how many there are. */
+size_t kern_levels(const struct kern **out, size_t n);
+
+#endif
