@@ -1,0 +1,103 @@
+"""The markdown tables: absolute speed at equal recall, and ratios against the peers of the same run."""
+import suites
+
+PEERS = ("hnswlib", "faiss")
+
+
+def grid(head, rows):
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in [head, *rows]]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
+
+
+def cell(found):
+    if not found:
+        return "-"
+    spread = (found["max"] - found["min"]) / found["qps"] / 2
+    return f"{'>=' if found['bound'] else ''}{found['qps']:,.0f} ±{spread:.0%}"
+
+
+def p99_at(run, target):
+    """p99 of the slowest setting that is needed for the target: the first point at or above it."""
+    over = [point for point in run["points"] if point["recall"] >= target]
+    return f"{min(over, key=lambda p: p['p99_us'])['p99_us']:,.0f}" if over else "-"
+
+
+def speeds(runs):
+    head = ["engine and spec", "version", *(f"QPS@{t:g}" for t in suites.TARGETS), "best recall", "p99 us @0.99",
+            "build CPU s", "bytes/vector"]
+    rows = []
+    for run in runs:
+        best = max(point["recall"] for point in run["points"])
+        rows.append([run["label"], run["version"], *(cell(run["at"][f"{t:g}"]) for t in suites.TARGETS),
+                     f"{best:.4f}", p99_at(run, 0.99), f"{run['build_cpu_s']:.1f}", f"{run['bytes_per_vector']:,.0f}"])
+    return grid(head, rows)
+
+
+def best_of(runs, engines, target):
+    """(qps, label) of the fastest run of these engines; a bound does not count as reached."""
+    found = [(run["at"][target]["qps"], run["label"]) for run in runs
+             if run["engine"] in engines and run["at"][target]]
+    return max(found) if found else None
+
+
+def ratios(runs):
+    """Every run over the best spec of hnswlib, of FAISS and of both, target by target."""
+    head = ["engine and spec"]
+    for target in suites.TARGETS:
+        head += [f"/hnswlib @{target:g}", f"/faiss @{target:g}"]
+    head.append("/better of both @0.95 0.99 0.999")
+    rows = []
+    for run in runs:
+        row = [run["label"]]
+        for target in suites.TARGETS:
+            key = f"{target:g}"
+            for peer in PEERS:
+                rival = best_of(runs, (peer,), key)
+                row.append(f"{run['at'][key]['qps'] / rival[0]:.2f}" if rival and run["at"][key] else "-")
+        both = []
+        for key in ("0.95", "0.99", "0.999"):
+            rival = best_of(runs, PEERS, key)
+            both.append(f"{run['at'][key]['qps'] / rival[0]:.2f}" if rival and run["at"][key] else "-")
+        rows.append(row + [" ".join(both)])
+    return grid(head, rows)
+
+
+def flats(runs):
+    base = next((run for run in runs if run["engine"] == "faiss"), None)
+    head = ["engine and spec", "single QPS", "batch QPS", "recall", "single /faiss", "batch /faiss", "bytes/vector"]
+    rows = []
+    for run in runs:
+        single, batch = run["single"]["qps_cpu"], run["batch"]["qps_cpu"]
+        rows.append([run["label"], f"{single:,.1f}", f"{batch:,.0f}", f"{run['batch']['recall']:.4f}",
+                     f"{single / base['single']['qps_cpu']:.2f}" if base else "-",
+                     f"{batch / base['batch']['qps_cpu']:.2f}" if base else "-", f"{run['bytes_per_vector']:,.0f}"])
+    return grid(head, rows)
+
+
+def builds(runs):
+    rows = []
+    for run in runs:
+        one, two = run["threads"].get("1"), run["threads"].get("2")
+        rows.append([run["label"], *(f"{t[key]:.1f}" if t else "-" for t in (one, two)
+                                     for key in ("build_cpu_s", "build_wall_s")),
+                     f"{one['build_wall_s'] / two['build_wall_s']:.2f}" if one and two else "-"])
+    return grid(["engine and spec", "1 thread CPU s", "wall s", "2 threads CPU s", "wall s", "speed-up"], rows)
+
+
+def markdown(results):
+    machine = results["machine"]
+    out = [f"# Peers: {results['set']} ({results['metric']}, k={results['k']})", "",
+           f"{machine['cpu']}, core {machine['core']} of {machine['n_cores']}, huge pages {machine['huge_pages']}, "
+           f"{results['date']}, commit {results['commit']}.",
+           f"Queries per second of CPU time, one thread; medians of {results['repeats']} interleaved repeats, "
+           "± half the spread. `>=`: the fastest setting already had more recall; `-`: never reached.", ""]
+    if results.get("graphs"):
+        out += ["## Graphs", "", speeds(results["graphs"]), "", "## Ratios to the fastest spec of each peer", "",
+                ratios(results["graphs"]), ""]
+    if results.get("flats"):
+        out += ["## Exact scans", "", flats(results["flats"]), ""]
+    if results.get("builds"):
+        out += ["## Builds", "", builds(results["builds"]), ""]
+    return "\n".join(out)
