@@ -2,7 +2,13 @@
  *
  * file_writer writes to PATH.tmp-<pid>-<n> in the same directory; file_writer_commit flushes, syncs the file, renames
  * it over PATH and syncs the directory; file_writer_abort (or a failure on the way) removes the temporary. Every error
- * names the path and what the system said; a full disk is KITH_ENOSPC. */
+ * names the path and what the system said; a full disk (or quota, or file size limit) is KITH_ENOSPC.
+ *
+ * Invariants
+ *   1. PATH is at every moment absent, the old file or the whole new one, also after kill -9 at any instruction.
+ *   2. After commit returned KITH_OK the new file survives a loss of power.
+ *   3. The first failure is final: later calls on the writer repeat its code, commit too.
+ * A symbolic link is followed; a file that is replaced keeps its permissions; only regular files are replaced. */
 #ifndef KITH_BASE_FILE_H
 #define KITH_BASE_FILE_H
 
@@ -37,5 +43,7 @@ void file_map_close(struct file_map *map);
 
 /* CRC-32C (Castagnoli), of n bytes after crc (start with 0). */
 uint32_t file_crc32c(uint32_t crc, const void *bytes, size_t n);
+/* The same by tables alone; for machines and builds without ISA-L, and the oracle of the other. */
+uint32_t file_crc32c_portable(uint32_t crc, const void *bytes, size_t n);
 
 #endif
