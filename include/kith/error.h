@@ -19,29 +19,29 @@ extern "C" {
 #endif
 
 /*   X(name, number, text, HTTP status, Python exception) */
-#define KITH_ERRORS(X)                                                                             \
-    X(KITH_OK, 0, "no error", 200, "None")                                                         \
-    X(KITH_EINVAL, 1, "invalid argument", 400, "ValueError")                                       \
-    X(KITH_EDIM, 2, "wrong dimension", 400, "ValueError")                                          \
-    X(KITH_ENONFINITE, 3, "not a finite number", 400, "ValueError")                                \
-    X(KITH_EK, 4, "k out of range", 400, "ValueError")                                             \
-    X(KITH_EEMPTY, 5, "the index is empty", 409, "ValueError")                                     \
-    X(KITH_EDUPLICATE, 6, "id already present", 409, "KeyError")                                   \
-    X(KITH_ENOTFOUND, 7, "id not present", 404, "KeyError")                                        \
-    X(KITH_ESPEC, 8, "bad index description", 400, "ValueError")                                   \
-    X(KITH_EFILTER, 9, "bad filter", 400, "ValueError")                                            \
-    X(KITH_ERANGE, 10, "value out of range", 400, "OverflowError")                                 \
-    X(KITH_EUNSUPPORTED, 11, "not supported by this index", 400, "NotImplementedError")            \
-    X(KITH_EREADONLY, 12, "opened read-only", 403, "PermissionError")                              \
-    X(KITH_EDEADLINE, 13, "deadline passed", 408, "TimeoutError")                                  \
-    X(KITH_ENOMEM, 14, "out of memory", 507, "MemoryError")                                        \
-    X(KITH_ENOSPC, 15, "no space left", 507, "OSError")                                            \
-    X(KITH_EIO, 16, "input or output failed", 500, "OSError")                                      \
-    X(KITH_EFORMAT, 17, "not a file of this kind", 400, "ValueError")                              \
-    X(KITH_EVERSION, 18, "file version not known", 400, "ValueError")                              \
-    X(KITH_ETRUNCATED, 19, "file is truncated", 500, "OSError")                                    \
-    X(KITH_ECORRUPT, 20, "data is corrupt", 500, "OSError")                                        \
-    X(KITH_ESYNTAX, 21, "malformed input", 400, "ValueError")                                      \
+#define KITH_ERRORS(X)                                                                  \
+    X(KITH_OK, 0, "no error", 200, "None")                                              \
+    X(KITH_EINVAL, 1, "invalid argument", 400, "ValueError")                            \
+    X(KITH_EDIM, 2, "wrong dimension", 400, "ValueError")                               \
+    X(KITH_ENONFINITE, 3, "not a finite number", 400, "ValueError")                     \
+    X(KITH_EK, 4, "k out of range", 400, "ValueError")                                  \
+    X(KITH_EEMPTY, 5, "the index is empty", 409, "ValueError")                          \
+    X(KITH_EDUPLICATE, 6, "id already present", 409, "KeyError")                        \
+    X(KITH_ENOTFOUND, 7, "id not present", 404, "KeyError")                             \
+    X(KITH_ESPEC, 8, "bad index description", 400, "ValueError")                        \
+    X(KITH_EFILTER, 9, "bad filter", 400, "ValueError")                                 \
+    X(KITH_ERANGE, 10, "value out of range", 400, "OverflowError")                      \
+    X(KITH_EUNSUPPORTED, 11, "not supported by this index", 400, "NotImplementedError") \
+    X(KITH_EREADONLY, 12, "opened read-only", 403, "PermissionError")                   \
+    X(KITH_EDEADLINE, 13, "deadline passed", 408, "TimeoutError")                       \
+    X(KITH_ENOMEM, 14, "out of memory", 507, "MemoryError")                             \
+    X(KITH_ENOSPC, 15, "no space left", 507, "OSError")                                 \
+    X(KITH_EIO, 16, "input or output failed", 500, "OSError")                           \
+    X(KITH_EFORMAT, 17, "not a file of this kind", 400, "ValueError")                   \
+    X(KITH_EVERSION, 18, "file version not known", 400, "ValueError")                   \
+    X(KITH_ETRUNCATED, 19, "file is truncated", 500, "OSError")                         \
+    X(KITH_ECORRUPT, 20, "data is corrupt", 500, "OSError")                             \
+    X(KITH_ESYNTAX, 21, "malformed input", 400, "ValueError")                           \
     X(KITH_EFULL, 22, "the index is full", 507, "OverflowError")
 
 typedef enum kith_code {

@@ -1,10 +1,9 @@
 /* The error table, from code to words. <kith/error.h> holds the table itself. */
 #include <kith/error.h>
 
-const char *kith_code_name(int code)
-{
+const char *kith_code_name(int code) {
     switch (code) {
-#define NAME(name, number, text, http, python)                                                     \
+#define NAME(name, number, text, http, python) \
     case number: return #name;
         KITH_ERRORS(NAME)
 #undef NAME
@@ -12,10 +11,9 @@ const char *kith_code_name(int code)
     }
 }
 
-const char *kith_code_text(int code)
-{
+const char *kith_code_text(int code) {
     switch (code) {
-#define TEXT(name, number, text, http, python)                                                     \
+#define TEXT(name, number, text, http, python) \
     case number: return text;
         KITH_ERRORS(TEXT)
 #undef TEXT
@@ -23,10 +21,9 @@ const char *kith_code_text(int code)
     }
 }
 
-int kith_code_http(int code)
-{
+int kith_code_http(int code) {
     switch (code) {
-#define HTTP(name, number, text, http, python)                                                     \
+#define HTTP(name, number, text, http, python) \
     case number: return http;
         KITH_ERRORS(HTTP)
 #undef HTTP
@@ -34,10 +31,9 @@ int kith_code_http(int code)
     }
 }
 
-const char *kith_code_python(int code)
-{
+const char *kith_code_python(int code) {
     switch (code) {
-#define PYTHON(name, number, text, http, python)                                                   \
+#define PYTHON(name, number, text, http, python) \
     case number: return python;
         KITH_ERRORS(PYTHON)
 #undef PYTHON

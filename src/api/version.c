@@ -1,7 +1,4 @@
 /* The version that the library was built as. */
 #include <kith/kith.h>
 
-const char *kith_version(void)
-{
-    return KITH_VERSION;
-}
+const char *kith_version(void) { return KITH_VERSION; }

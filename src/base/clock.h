@@ -6,8 +6,7 @@
 #include <time.h>
 
 /* Monotonic wall time; through the vDSO, no system call. */
-static inline uint64_t clock_ns(void)
-{
+static inline uint64_t clock_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;

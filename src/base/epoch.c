@@ -25,8 +25,7 @@
 static _Thread_local uint32_t preferred = EPOCH_SLOTS;
 static _Atomic uint32_t next_preferred;
 
-static void full_fence(void)
-{
+static void full_fence(void) {
 #if defined(__SANITIZE_THREAD__)
     atomic_signal_fence(memory_order_seq_cst);
 #else
@@ -34,53 +33,45 @@ static void full_fence(void)
 #endif
 }
 
-void epoch_init(struct epoch *epoch)
-{
+void epoch_init(struct epoch *epoch) {
     atomic_init(&epoch->clock, 1);
-    for (uint32_t i = 0; i < EPOCH_SLOTS; i++)
-        atomic_init(&epoch->slot[i].since, 0);
+    for (uint32_t i = 0; i < EPOCH_SLOTS; i++) atomic_init(&epoch->slot[i].since, 0);
 }
 
-static bool claim(struct epoch *epoch, uint32_t i)
-{
+static bool claim(struct epoch *epoch, uint32_t i) {
     uint64_t free_slot = 0;
-    if (atomic_load_explicit(&epoch->slot[i].since, memory_order_relaxed) != 0)
-        return false;
+    if (atomic_load_explicit(&epoch->slot[i].since, memory_order_relaxed) != 0) return false;
     uint64_t now = atomic_load_explicit(&epoch->clock, memory_order_acquire);
     return atomic_compare_exchange_strong_explicit(&epoch->slot[i].since, &free_slot, now,
                                                    memory_order_seq_cst, memory_order_relaxed);
 }
 
-uint32_t epoch_enter(struct epoch *epoch)
-{
+uint32_t epoch_enter(struct epoch *epoch) {
     if (preferred == EPOCH_SLOTS)
-        preferred = atomic_fetch_add_explicit(&next_preferred, 1, memory_order_relaxed) % EPOCH_SLOTS;
+        preferred =
+            atomic_fetch_add_explicit(&next_preferred, 1, memory_order_relaxed) % EPOCH_SLOTS;
     uint32_t i = preferred;
     for (uint32_t tries = 1; !claim(epoch, i); tries++) {
         i = (i + 1) % EPOCH_SLOTS;
-        if (tries % EPOCH_SLOTS == 0)
-            sched_yield();
+        if (tries % EPOCH_SLOTS == 0) sched_yield();
     }
     full_fence();
     preferred = i;
     return i;
 }
 
-void epoch_leave(struct epoch *epoch, uint32_t slot)
-{
+void epoch_leave(struct epoch *epoch, uint32_t slot) {
     atomic_store_explicit(&epoch->slot[slot].since, 0, memory_order_release);
 }
 
-void epoch_wait(struct epoch *epoch)
-{
+void epoch_wait(struct epoch *epoch) {
     full_fence();
     uint64_t begin = atomic_fetch_add_explicit(&epoch->clock, 1, memory_order_seq_cst) + 1;
     full_fence();
     for (uint32_t i = 0; i < EPOCH_SLOTS; i++) {
         for (uint32_t spins = 0;; spins++) {
             uint64_t since = atomic_load_explicit(&epoch->slot[i].since, memory_order_seq_cst);
-            if (since == 0 || since >= begin)
-                break;
+            if (since == 0 || since >= begin) break;
             if (spins < SPINS_BEFORE_SLEEP)
                 sched_yield();
             else

@@ -35,8 +35,7 @@ struct file_writer {
 };
 
 /* What the system said about a path, as one of our codes. */
-static int system_fail(kith_error *err, const char *what, const char *path, int number)
-{
+static int system_fail(kith_error *err, const char *what, const char *path, int number) {
     char text[96];
     const char *said = strerror_r(number, text, sizeof text);
     int code = KITH_EIO;
@@ -49,14 +48,11 @@ static int system_fail(kith_error *err, const char *what, const char *path, int 
 
 /* ---- mapping ----------------------------------------------------------------------------------- */
 
-int file_map_open(struct file_map *map, const char *path, kith_error *err)
-{
+int file_map_open(struct file_map *map, const char *path, kith_error *err) {
     int fd, code = KITH_OK;
-    do
-        fd = open(path, O_RDONLY | O_CLOEXEC);
+    do fd = open(path, O_RDONLY | O_CLOEXEC);
     while (fd < 0 && errno == EINTR);
-    if (fd < 0)
-        return system_fail(err, "open", path, errno);
+    if (fd < 0) return system_fail(err, "open", path, errno);
 
     struct file_map opened = {NULL, 0, NULL};
     struct stat status;
@@ -65,8 +61,8 @@ int file_map_open(struct file_map *map, const char *path, kith_error *err)
     } else if (!S_ISREG(status.st_mode)) {
         code = FAIL(err, KITH_EIO, "cannot map %s: not a regular file", path);
     } else if ((uint64_t)status.st_size > SIZE_MAX) {
-        code = FAIL(err, KITH_ENOMEM, "cannot map %s: %lld bytes do not fit the address space", path,
-                    (long long)status.st_size);
+        code = FAIL(err, KITH_ENOMEM, "cannot map %s: %lld bytes do not fit the address space",
+                    path, (long long)status.st_size);
     } else if (status.st_size > 0) {
         opened.size = (size_t)status.st_size;
         void *bytes = mmap(NULL, opened.size, PROT_READ, MAP_SHARED, fd, 0);
@@ -76,35 +72,29 @@ int file_map_open(struct file_map *map, const char *path, kith_error *err)
             opened.bytes = bytes;
     }
     close(fd);
-    if (code == KITH_OK)
-        *map = opened;
+    if (code == KITH_OK) *map = opened;
     return code;
 }
 
-void file_map_close(struct file_map *map)
-{
-    if (map->bytes)
-        munmap((void *)(uintptr_t)map->bytes, map->size);
+void file_map_close(struct file_map *map) {
+    if (map->bytes) munmap((void *)(uintptr_t)map->bytes, map->size);
     *map = (struct file_map){NULL, 0, NULL};
 }
 
 /* ---- the writer's temporary -------------------------------------------------------------------- */
 
 /* Where to write: path with links followed; refuses what exists and is not a regular file. */
-static int resolve(struct file_writer *writer, const char *path, mode_t *mode, kith_error *err)
-{
+static int resolve(struct file_writer *writer, const char *path, mode_t *mode, kith_error *err) {
     struct stat status;
     *mode = 0;
     if (stat(path, &status) == 0) {
         if (!S_ISREG(status.st_mode))
             return FAIL(err, KITH_EIO, "cannot replace %s: not a regular file", path);
         *mode = status.st_mode & 07777;
-        if (!realpath(path, writer->path))
-            return system_fail(err, "resolve", path, errno);
+        if (!realpath(path, writer->path)) return system_fail(err, "resolve", path, errno);
         return KITH_OK;
     }
-    if (errno != ENOENT)
-        return system_fail(err, "examine", path, errno);
+    if (errno != ENOENT) return system_fail(err, "examine", path, errno);
     size_t length = strlen(path);
     if (length == 0 || length >= sizeof writer->path)
         return system_fail(err, "create", path, length ? ENAMETOOLONG : ENOENT);
@@ -112,27 +102,24 @@ static int resolve(struct file_writer *writer, const char *path, mode_t *mode, k
     return KITH_OK;
 }
 
-static int temp_open(struct file_writer *writer, mode_t mode, kith_error *err)
-{
+static int temp_open(struct file_writer *writer, mode_t mode, kith_error *err) {
     static _Atomic uint32_t count;
     int tries = 0;
     do { /* a name may be left over from a process that was killed and had our number */
-        int length = snprintf(writer->temp, sizeof writer->temp, "%s.tmp-%ld-%u", writer->path,
-                              (long)getpid(),
-                              atomic_fetch_add_explicit(&count, 1, memory_order_relaxed));
+        int length =
+            snprintf(writer->temp, sizeof writer->temp, "%s.tmp-%ld-%u", writer->path,
+                     (long)getpid(), atomic_fetch_add_explicit(&count, 1, memory_order_relaxed));
         if (length < 0 || (size_t)length >= sizeof writer->temp)
             return system_fail(err, "create", writer->path, ENAMETOOLONG);
         writer->fd = open(writer->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     } while (writer->fd < 0 && (errno == EINTR || errno == EEXIST) && ++tries < TEMP_TRIES);
-    if (writer->fd < 0)
-        return system_fail(err, "create", writer->temp, errno);
+    if (writer->fd < 0) return system_fail(err, "create", writer->temp, errno);
     if (mode != 0)
         (void)!fchmod(writer->fd, mode); /* where refused, the default permissions stand */
     return KITH_OK;
 }
 
-static void temp_remove(struct file_writer *writer)
-{
+static void temp_remove(struct file_writer *writer) {
     if (writer->fd >= 0) {
         close(writer->fd);
         unlink(writer->temp);
@@ -140,14 +127,12 @@ static void temp_remove(struct file_writer *writer)
     }
 }
 
-static void writer_free(struct file_writer *writer)
-{
+static void writer_free(struct file_writer *writer) {
     mem_free(NULL, writer->buffer, BUFFER_BYTES);
     mem_free(NULL, writer, sizeof *writer);
 }
 
-int file_writer_open(struct file_writer **out, const char *path, kith_error *err)
-{
+int file_writer_open(struct file_writer **out, const char *path, kith_error *err) {
     struct file_writer *writer = mem_new(NULL, sizeof *writer);
     if (!writer)
         return FAIL(err, KITH_ENOMEM, "no memory for %zu bytes to write %s", sizeof *writer, path);
@@ -163,33 +148,28 @@ int file_writer_open(struct file_writer **out, const char *path, kith_error *err
     TRY_DONE(temp_open(writer, mode, err));
     *out = writer;
 done:
-    if (code != KITH_OK)
-        writer_free(writer);
+    if (code != KITH_OK) writer_free(writer);
     return code;
 }
 
 /* ---- writing ----------------------------------------------------------------------------------- */
 
 /* The first failure ends it: the temporary goes at once, its space with it. */
-static int writer_fail(struct file_writer *writer, int code)
-{
+static int writer_fail(struct file_writer *writer, int code) {
     writer->failed = code;
     temp_remove(writer);
     return code;
 }
 
-static int writer_failed(const struct file_writer *writer, kith_error *err)
-{
+static int writer_failed(const struct file_writer *writer, kith_error *err) {
     return FAIL(err, writer->failed, "writing %s has failed before", writer->path);
 }
 
 static int write_at(struct file_writer *writer, uint64_t offset, const uint8_t *bytes, size_t n,
-                    kith_error *err)
-{
+                    kith_error *err) {
     while (n > 0) {
         ssize_t wrote = pwrite(writer->fd, bytes, n < WRITE_MOST ? n : WRITE_MOST, (off_t)offset);
-        if (wrote < 0 && errno == EINTR)
-            continue;
+        if (wrote < 0 && errno == EINTR) continue;
         if (wrote <= 0)
             return writer_fail(writer,
                                system_fail(err, "write", writer->path, wrote < 0 ? errno : EIO));
@@ -200,18 +180,15 @@ static int write_at(struct file_writer *writer, uint64_t offset, const uint8_t *
     return KITH_OK;
 }
 
-static int flush(struct file_writer *writer, kith_error *err)
-{
+static int flush(struct file_writer *writer, kith_error *err) {
     TRY(write_at(writer, writer->written, writer->buffer, writer->fill, err));
     writer->written += writer->fill;
     writer->fill = 0;
     return KITH_OK;
 }
 
-int file_writer_put(struct file_writer *writer, const void *bytes, size_t n, kith_error *err)
-{
-    if (writer->failed)
-        return writer_failed(writer, err);
+int file_writer_put(struct file_writer *writer, const void *bytes, size_t n, kith_error *err) {
+    if (writer->failed) return writer_failed(writer, err);
     const uint8_t *p = bytes;
     if (n >= BUFFER_BYTES) { /* as much as the buffer holds gains nothing from it */
         TRY(flush(writer, err));
@@ -226,14 +203,12 @@ int file_writer_put(struct file_writer *writer, const void *bytes, size_t n, kit
         writer->fill += piece;
         p += piece;
         n -= piece;
-        if (writer->fill == BUFFER_BYTES)
-            TRY(flush(writer, err));
+        if (writer->fill == BUFFER_BYTES) TRY(flush(writer, err));
     }
     return KITH_OK;
 }
 
-int file_writer_align(struct file_writer *writer, size_t power, kith_error *err)
-{
+int file_writer_align(struct file_writer *writer, size_t power, kith_error *err) {
     static const uint8_t zeros[4096];
     uint64_t offset = file_writer_offset(writer);
     uint64_t left = -offset & ((uint64_t)power - 1);
@@ -245,16 +220,13 @@ int file_writer_align(struct file_writer *writer, size_t power, kith_error *err)
     return writer->failed ? writer_failed(writer, err) : KITH_OK;
 }
 
-uint64_t file_writer_offset(const struct file_writer *writer)
-{
+uint64_t file_writer_offset(const struct file_writer *writer) {
     return writer->written + writer->fill;
 }
 
 int file_writer_patch(struct file_writer *writer, uint64_t offset, const void *bytes, size_t n,
-                      kith_error *err)
-{
-    if (writer->failed)
-        return writer_failed(writer, err);
+                      kith_error *err) {
+    if (writer->failed) return writer_failed(writer, err);
     uint64_t end = file_writer_offset(writer);
     if (offset > end || n > end - offset)
         return FAIL(err, KITH_EINVAL, "cannot patch %zu bytes at %llu of %s: %llu bytes written", n,
@@ -268,32 +240,28 @@ int file_writer_patch(struct file_writer *writer, uint64_t offset, const void *b
         offset += piece;
         n -= piece;
     }
-    if (n > 0)
-        memcpy(writer->buffer + (offset - writer->written), p, n);
+    if (n > 0) memcpy(writer->buffer + (offset - writer->written), p, n);
     return KITH_OK;
 }
 
 /* ---- the end ----------------------------------------------------------------------------------- */
 
-static int sync_fd(int fd)
-{
+static int sync_fd(int fd) {
     int result;
-    do
-        result = fsync(fd);
+    do result = fsync(fd);
     while (result != 0 && errno == EINTR);
     return result;
 }
 
 /* Make the rename itself durable. */
-static int sync_folder(const struct file_writer *writer, kith_error *err)
-{
+static int sync_folder(const struct file_writer *writer, kith_error *err) {
     char folder[PATH_MAX];
     const char *slash = strrchr(writer->path, '/');
     if (!slash)
         memcpy(folder, ".", 2);
     else
-        snprintf(folder, sizeof folder, "%.*s", slash == writer->path ? 1 : (int)(slash - writer->path),
-                 writer->path);
+        snprintf(folder, sizeof folder, "%.*s",
+                 slash == writer->path ? 1 : (int)(slash - writer->path), writer->path);
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return errno == EACCES ? KITH_OK /* writable, not readable: nothing more can be done */
@@ -305,21 +273,17 @@ static int sync_folder(const struct file_writer *writer, kith_error *err)
     return code;
 }
 
-static int finish(struct file_writer *writer, kith_error *err)
-{
-    if (writer->failed)
-        return writer_failed(writer, err);
+static int finish(struct file_writer *writer, kith_error *err) {
+    if (writer->failed) return writer_failed(writer, err);
     TRY(flush(writer, err));
-    if (sync_fd(writer->fd) != 0)
-        return system_fail(err, "sync", writer->path, errno);
+    if (sync_fd(writer->fd) != 0) return system_fail(err, "sync", writer->path, errno);
     if (rename(writer->temp, writer->path) != 0)
         return system_fail(err, "replace", writer->path, errno);
     writer->temp[0] = '\0'; /* from here on there is nothing to remove */
     return sync_folder(writer, err);
 }
 
-int file_writer_commit(struct file_writer *writer, kith_error *err)
-{
+int file_writer_commit(struct file_writer *writer, kith_error *err) {
     int code = finish(writer, err);
     if (writer->temp[0] == '\0') {
         close(writer->fd);
@@ -329,10 +293,8 @@ int file_writer_commit(struct file_writer *writer, kith_error *err)
     return code;
 }
 
-void file_writer_abort(struct file_writer *writer)
-{
-    if (!writer)
-        return;
+void file_writer_abort(struct file_writer *writer) {
+    if (!writer) return;
     temp_remove(writer);
     writer_free(writer);
 }

@@ -27,7 +27,8 @@ int file_writer_put(struct file_writer *writer, const void *bytes, size_t n, kit
 int file_writer_align(struct file_writer *writer, size_t power, kith_error *err);
 uint64_t file_writer_offset(const struct file_writer *writer);
 /* Overwrite bytes already written (a header whose checksums are known last). */
-int file_writer_patch(struct file_writer *writer, uint64_t offset, const void *bytes, size_t n, kith_error *err);
+int file_writer_patch(struct file_writer *writer, uint64_t offset, const void *bytes, size_t n,
+                      kith_error *err);
 /* Both free the writer, whatever they return. */
 int file_writer_commit(struct file_writer *writer, kith_error *err);
 void file_writer_abort(struct file_writer *writer);

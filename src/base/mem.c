@@ -41,14 +41,12 @@ static _Atomic uint64_t test_fail; /* the value of total_calls that fails; 0 non
 /* ---- counting ---------------------------------------------------------------------------------- */
 
 /* Count a call; true when this is the one that a test wants to fail. */
-static bool call_fails(void)
-{
+static bool call_fails(void) {
     uint64_t n = atomic_fetch_add_explicit(&total_calls, 1, memory_order_relaxed) + 1;
     return n == atomic_load_explicit(&test_fail, memory_order_relaxed);
 }
 
-static void count_block(struct mem_account *owner, size_t bytes)
-{
+static void count_block(struct mem_account *owner, size_t bytes) {
     atomic_fetch_add_explicit(&live_blocks, 1, memory_order_relaxed);
     if (owner) {
         atomic_fetch_add_explicit(&owner->bytes, bytes, memory_order_relaxed);
@@ -56,8 +54,7 @@ static void count_block(struct mem_account *owner, size_t bytes)
     }
 }
 
-static void uncount_block(struct mem_account *owner, size_t bytes)
-{
+static void uncount_block(struct mem_account *owner, size_t bytes) {
     atomic_fetch_sub_explicit(&live_blocks, 1, memory_order_relaxed);
     if (owner) {
         atomic_fetch_sub_explicit(&owner->bytes, bytes, memory_order_relaxed);
@@ -67,8 +64,7 @@ static void uncount_block(struct mem_account *owner, size_t bytes)
 
 /* ---- blocks, not counted ----------------------------------------------------------------------- */
 
-static size_t page_bytes(void)
-{
+static size_t page_bytes(void) {
     static _Atomic size_t page;
     size_t bytes = atomic_load_explicit(&page, memory_order_relaxed);
     if (bytes == 0) {
@@ -79,63 +75,48 @@ static size_t page_bytes(void)
 }
 
 /* bytes in whole pages, at least one; 0 when that does not fit a size. */
-static size_t whole_pages(size_t bytes)
-{
+static size_t whole_pages(size_t bytes) {
     size_t page = page_bytes();
-    if (bytes > SIZE_MAX - page)
-        return 0;
+    if (bytes > SIZE_MAX - page) return 0;
     return bits_round_up(bytes ? bytes : 1, page);
 }
 
-static void *map_pages(size_t bytes)
-{
+static void *map_pages(size_t bytes) {
     size_t length = whole_pages(bytes);
-    if (length == 0)
-        return NULL;
+    if (length == 0) return NULL;
     void *p = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return p == MAP_FAILED ? NULL : p;
 }
 
-static void unmap_pages(void *p, size_t bytes)
-{
-    munmap(p, whole_pages(bytes));
-}
+static void unmap_pages(void *p, size_t bytes) { munmap(p, whole_pages(bytes)); }
 
 /* Map bytes at a multiple of MEM_HUGE: map that much more, give back both ends. */
-static void *map_huge(size_t bytes)
-{
+static void *map_huge(size_t bytes) {
     size_t length = whole_pages(bytes), wide;
-    if (length == 0 || !mem_add(length, MEM_HUGE, &wide))
-        return NULL;
+    if (length == 0 || !mem_add(length, MEM_HUGE, &wide)) return NULL;
     uint8_t *raw = map_pages(wide);
-    if (!raw)
-        return map_pages(bytes); /* close to a limit: better unaligned than not at all */
+    if (!raw) return map_pages(bytes); /* close to a limit: better unaligned than not at all */
     size_t head = (size_t)(-(uintptr_t)raw & (MEM_HUGE - 1));
-    if (head)
-        munmap(raw, head);
-    if (wide - head - length)
-        munmap(raw + head + length, wide - head - length);
+    if (head) munmap(raw, head);
+    if (wide - head - length) munmap(raw + head + length, wide - head - length);
 #ifdef MADV_HUGEPAGE
     madvise(raw + head, length, MADV_HUGEPAGE); /* a hint: refused, small pages serve */
 #endif
     return raw + head;
 }
 
-static void *heap_block(size_t bytes)
-{
+static void *heap_block(size_t bytes) {
     void *p = NULL;
     if (bytes > SIZE_MAX - MEM_ALIGN || posix_memalign(&p, MEM_ALIGN, bytes ? bytes : 1) != 0)
         return NULL;
     return memset(p, 0, bytes ? bytes : 1);
 }
 
-static void *block_new(size_t bytes)
-{
+static void *block_new(size_t bytes) {
     return bytes >= MEM_MAP_MIN ? map_pages(bytes) : heap_block(bytes);
 }
 
-static void block_free(void *p, size_t bytes)
-{
+static void block_free(void *p, size_t bytes) {
     if (bytes >= MEM_MAP_MIN)
         unmap_pages(p, bytes);
     else
@@ -143,14 +124,11 @@ static void block_free(void *p, size_t bytes)
 }
 
 /* Both sizes are mapped: the kernel moves the pages. */
-static void *block_remap(void *p, size_t old_bytes, size_t new_bytes)
-{
+static void *block_remap(void *p, size_t old_bytes, size_t new_bytes) {
     size_t old_length = whole_pages(old_bytes), new_length = whole_pages(new_bytes);
-    if (new_length == 0)
-        return NULL;
+    if (new_length == 0) return NULL;
     uint8_t *moved = mremap(p, old_length, new_length, MREMAP_MAYMOVE);
-    if (moved == MAP_FAILED)
-        return NULL;
+    if (moved == MAP_FAILED) return NULL;
     if (new_bytes > old_bytes) { /* the old last page may hold what a shrink left behind */
         size_t end = new_bytes < old_length ? new_bytes : old_length;
         memset(moved + old_bytes, 0, end - old_bytes);
@@ -160,31 +138,23 @@ static void *block_remap(void *p, size_t old_bytes, size_t new_bytes)
 
 /* ---- the interface ----------------------------------------------------------------------------- */
 
-void *mem_new(struct mem_account *owner, size_t bytes)
-{
-    if (call_fails())
-        return NULL;
+void *mem_new(struct mem_account *owner, size_t bytes) {
+    if (call_fails()) return NULL;
     void *p = block_new(bytes);
-    if (p)
-        count_block(owner, bytes);
+    if (p) count_block(owner, bytes);
     return p;
 }
 
-void *mem_resize(struct mem_account *owner, void *p, size_t old_bytes, size_t new_bytes)
-{
-    if (!p)
-        return mem_new(owner, new_bytes);
-    if (call_fails())
-        return NULL;
+void *mem_resize(struct mem_account *owner, void *p, size_t old_bytes, size_t new_bytes) {
+    if (!p) return mem_new(owner, new_bytes);
+    if (call_fails()) return NULL;
     void *moved;
     if (old_bytes >= MEM_MAP_MIN && new_bytes >= MEM_MAP_MIN) {
         moved = block_remap(p, old_bytes, new_bytes);
-        if (!moved)
-            return NULL;
+        if (!moved) return NULL;
     } else {
         moved = block_new(new_bytes);
-        if (!moved)
-            return NULL;
+        if (!moved) return NULL;
         memcpy(moved, p, old_bytes < new_bytes ? old_bytes : new_bytes);
         block_free(p, old_bytes);
     }
@@ -193,62 +163,41 @@ void *mem_resize(struct mem_account *owner, void *p, size_t old_bytes, size_t ne
     return moved;
 }
 
-void mem_free(struct mem_account *owner, void *p, size_t bytes)
-{
-    if (!p)
-        return;
+void mem_free(struct mem_account *owner, void *p, size_t bytes) {
+    if (!p) return;
     block_free(p, bytes);
     uncount_block(owner, bytes);
 }
 
-void *mem_slab(struct mem_account *owner, size_t bytes)
-{
-    if (call_fails())
-        return NULL;
+void *mem_slab(struct mem_account *owner, size_t bytes) {
+    if (call_fails()) return NULL;
     void *p = bytes >= MEM_HUGE ? map_huge(bytes) : map_pages(bytes);
-    if (p)
-        count_block(owner, bytes);
+    if (p) count_block(owner, bytes);
     return p;
 }
 
-void mem_slab_free(struct mem_account *owner, void *p, size_t bytes)
-{
-    if (!p)
-        return;
+void mem_slab_free(struct mem_account *owner, void *p, size_t bytes) {
+    if (!p) return;
     unmap_pages(p, bytes);
     uncount_block(owner, bytes);
 }
 
-bool mem_mul(size_t a, size_t b, size_t *out)
-{
-    return !__builtin_mul_overflow(a, b, out);
-}
+bool mem_mul(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
 
-bool mem_add(size_t a, size_t b, size_t *out)
-{
-    return !__builtin_add_overflow(a, b, out);
-}
+bool mem_add(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
 
 /* ---- for tests --------------------------------------------------------------------------------- */
 
-void mem_test_fail_at(uint64_t nth)
-{
+void mem_test_fail_at(uint64_t nth) {
     uint64_t now = atomic_load_explicit(&total_calls, memory_order_relaxed);
     atomic_store_explicit(&test_base, now, memory_order_relaxed);
     atomic_store_explicit(&test_fail, nth ? now + nth : 0, memory_order_relaxed);
 }
 
-uint64_t mem_test_calls(void)
-{
+uint64_t mem_test_calls(void) {
     return mem_total_calls() - atomic_load_explicit(&test_base, memory_order_relaxed);
 }
 
-uint64_t mem_live_blocks(void)
-{
-    return atomic_load_explicit(&live_blocks, memory_order_relaxed);
-}
+uint64_t mem_live_blocks(void) { return atomic_load_explicit(&live_blocks, memory_order_relaxed); }
 
-uint64_t mem_total_calls(void)
-{
-    return atomic_load_explicit(&total_calls, memory_order_relaxed);
-}
+uint64_t mem_total_calls(void) { return atomic_load_explicit(&total_calls, memory_order_relaxed); }

@@ -11,16 +11,13 @@
 #define SEGS_MAX      ((uint32_t)1 << 31)
 #define SEGS_T0_MIN   10u
 
-static uint8_t *segment_new(struct mem_account *owner, uint64_t n, size_t stride)
-{
+static uint8_t *segment_new(struct mem_account *owner, uint64_t n, size_t stride) {
     size_t bytes;
-    if (!mem_mul((size_t)n, stride, &bytes))
-        return NULL;
+    if (!mem_mul((size_t)n, stride, &bytes)) return NULL;
     return bytes >= SEGS_SLAB_MIN ? mem_slab(owner, bytes) : mem_new(owner, bytes);
 }
 
-static void segment_free(struct mem_account *owner, uint8_t *segment, uint64_t n, size_t stride)
-{
+static void segment_free(struct mem_account *owner, uint8_t *segment, uint64_t n, size_t stride) {
     size_t bytes = (size_t)n * stride;
     if (bytes >= SEGS_SLAB_MIN)
         mem_slab_free(owner, segment, bytes);
@@ -29,84 +26,63 @@ static void segment_free(struct mem_account *owner, uint8_t *segment, uint64_t n
 }
 
 /* log2 of n up to a power of two, at least SEGS_T0_MIN. */
-static uint32_t tail_log2(uint32_t n)
-{
+static uint32_t tail_log2(uint32_t n) {
     uint32_t log2 = SEGS_T0_MIN;
-    while (((uint64_t)1 << log2) < n)
-        log2++;
+    while (((uint64_t)1 << log2) < n) log2++;
     return log2;
 }
 
-static uint64_t tail_elements(const struct segs *segs, uint32_t j)
-{
+static uint64_t tail_elements(const struct segs *segs, uint32_t j) {
     return (uint64_t)1 << (segs->t0_log2 + j);
 }
 
-static uint64_t elements(const struct segs *segs)
-{
+static uint64_t elements(const struct segs *segs) {
     return segs->n0 + (((uint64_t)1 << segs->n_tail) - 1) * ((uint64_t)1 << segs->t0_log2);
 }
 
-void segs_init(struct segs *segs, size_t stride)
-{
-    *segs = (struct segs){.stride = stride};
-}
+void segs_init(struct segs *segs, size_t stride) { *segs = (struct segs){.stride = stride}; }
 
-void segs_borrow(struct segs *segs, const void *base, uint32_t n)
-{
-    if (n == 0)
-        return;
+void segs_borrow(struct segs *segs, const void *base, uint32_t n) {
+    if (n == 0) return;
     segs->base = (uint8_t *)(uintptr_t)base; /* the borrower knows that a map is read-only */
     segs->n0 = n;
     segs->t0_log2 = tail_log2(n);
     segs->borrowed = true;
 }
 
-bool segs_reserve(struct segs *segs, uint32_t n, struct mem_account *owner)
-{
-    if (n > SEGS_MAX)
-        return false;
-    if (n == 0)
-        return true;
+bool segs_reserve(struct segs *segs, uint32_t n, struct mem_account *owner) {
+    if (n > SEGS_MAX) return false;
+    if (n == 0) return true;
     if (segs->n0 == 0) {
         segs->base = segment_new(owner, n, segs->stride);
-        if (!segs->base)
-            return false;
+        if (!segs->base) return false;
         segs->t0_log2 = tail_log2(n);
         segs->n0 = n;
     }
     while (elements(segs) < n) {
         uint8_t *tail = segment_new(owner, tail_elements(segs, segs->n_tail), segs->stride);
-        if (!tail)
-            return false;
+        if (!tail) return false;
         segs->tail[segs->n_tail++] = tail;
     }
     return true;
 }
 
-void segs_deinit(struct segs *segs, struct mem_account *owner)
-{
-    if (segs->n0 && !segs->borrowed)
-        segment_free(owner, segs->base, segs->n0, segs->stride);
+void segs_deinit(struct segs *segs, struct mem_account *owner) {
+    if (segs->n0 && !segs->borrowed) segment_free(owner, segs->base, segs->n0, segs->stride);
     for (uint32_t j = 0; j < segs->n_tail; j++)
         segment_free(owner, segs->tail[j], tail_elements(segs, j), segs->stride);
     segs_init(segs, segs->stride);
 }
 
-uint32_t segs_capacity(const struct segs *segs)
-{
+uint32_t segs_capacity(const struct segs *segs) {
     uint64_t n = elements(segs);
     return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
-uint64_t segs_bytes(const struct segs *segs)
-{
-    return elements(segs) * segs->stride;
-}
+uint64_t segs_bytes(const struct segs *segs) { return elements(segs) * segs->stride; }
 
 /* Reads nothing that a reserve beside it may write. */
-uint32_t segs_run(const struct segs *segs, uint32_t i, uint32_t max)
-{
+uint32_t segs_run(const struct segs *segs, uint32_t i, uint32_t max) {
     uint64_t left;
     if (i < segs->n0) {
         left = segs->n0 - i;

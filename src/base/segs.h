@@ -41,10 +41,8 @@ uint64_t segs_bytes(const struct segs *segs);
 /* The run of consecutive elements that starts at i: at most max, at least 1. */
 uint32_t segs_run(const struct segs *segs, uint32_t i, uint32_t max);
 
-static inline uint8_t *segs_at(const struct segs *segs, uint32_t i)
-{
-    if (i < segs->n0)
-        return segs->base + (size_t)i * segs->stride;
+static inline uint8_t *segs_at(const struct segs *segs, uint32_t i) {
+    if (i < segs->n0) return segs->base + (size_t)i * segs->stride;
     uint32_t past = i - segs->n0;
     uint32_t j = 31u - (uint32_t)__builtin_clz((past >> segs->t0_log2) + 1u);
     uint32_t first = ((1u << j) - 1u) << segs->t0_log2;

@@ -6,8 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-int status_fail(kith_error *err, int code, int64_t at, const char *format, ...)
-{
+int status_fail(kith_error *err, int code, int64_t at, const char *format, ...) {
     if (err) {
         err->code = code;
         err->at = at;

@@ -49,8 +49,7 @@ static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
 /* ---- the queue, under the lock ------------------------------------------------------------------ */
 
-static void queue_push(struct loop *loop)
-{
+static void queue_push(struct loop *loop) {
     loop->before = pool.last;
     loop->after = NULL;
     *(pool.last ? &pool.last->after : &pool.first) = loop;
@@ -58,8 +57,7 @@ static void queue_push(struct loop *loop)
     pool.n_wanted += loop->seats_most;
 }
 
-static void queue_remove(struct loop *loop)
-{
+static void queue_remove(struct loop *loop) {
     *(loop->before ? &loop->before->after : &pool.first) = loop->after;
     *(loop->after ? &loop->after->before : &pool.last) = loop->before;
     pool.n_wanted -= loop->seats_most - loop->seats;
@@ -68,12 +66,10 @@ static void queue_remove(struct loop *loop)
 
 /* ---- working ------------------------------------------------------------------------------------ */
 
-static void run_pieces(struct loop *loop, uint32_t worker)
-{
+static void run_pieces(struct loop *loop, uint32_t worker) {
     for (;;) {
         size_t piece = atomic_fetch_add_explicit(&loop->next_piece, 1, memory_order_relaxed);
-        if (piece >= loop->n_pieces)
-            return;
+        if (piece >= loop->n_pieces) return;
         size_t begin = piece * loop->grain;
         size_t left = loop->n - begin;
         loop->body(loop->context, worker, begin, begin + (left < loop->grain ? left : loop->grain));
@@ -81,23 +77,19 @@ static void run_pieces(struct loop *loop, uint32_t worker)
 }
 
 /* Sit down at the first loop of the queue, work, get up. Called and returns with the lock held. */
-static void serve(void)
-{
+static void serve(void) {
     struct loop *loop = pool.first;
     uint32_t worker = ++loop->seats;
     loop->seated++;
     pool.n_wanted--;
-    if (loop->seats == loop->seats_most)
-        queue_remove(loop);
+    if (loop->seats == loop->seats_most) queue_remove(loop);
     pthread_mutex_unlock(&pool.lock);
     run_pieces(loop, worker);
     pthread_mutex_lock(&pool.lock);
-    if (--loop->seated == 0)
-        pthread_cond_signal(&loop->all_up);
+    if (--loop->seated == 0) pthread_cond_signal(&loop->all_up);
 }
 
-static void *thread_main(void *unused)
-{
+static void *thread_main(void *unused) {
     (void)unused;
     pthread_mutex_lock(&pool.lock);
     while (!pool.ending) {
@@ -116,43 +108,30 @@ static void *thread_main(void *unused)
 
 /* ---- the pool's life ---------------------------------------------------------------------------- */
 
-static void before_fork(void)
-{
-    pthread_mutex_lock(&pool.lock);
-}
+static void before_fork(void) { pthread_mutex_lock(&pool.lock); }
 
-static void after_fork_parent(void)
-{
-    pthread_mutex_unlock(&pool.lock);
-}
+static void after_fork_parent(void) { pthread_mutex_unlock(&pool.lock); }
 
-static void after_fork_child(void)
-{
+static void after_fork_child(void) {
     pool.first = pool.last = NULL;
     pool.n_threads = pool.n_idle = pool.n_wanted = 0;
     pool.work = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
     pthread_mutex_unlock(&pool.lock);
 }
 
-static void watch_forks(void)
-{
-    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
-}
+static void watch_forks(void) { pthread_atfork(before_fork, after_fork_parent, after_fork_child); }
 
 /* Start threads until every wanted seat has an idle one, or no more can be had. A new thread counts as idle at once. */
-static void grow(void)
-{
+static void grow(void) {
     pthread_attr_t attr;
-    if (pool.ending || pool.n_idle >= pool.n_wanted || pthread_attr_init(&attr) != 0)
-        return;
+    if (pool.ending || pool.n_idle >= pool.n_wanted || pthread_attr_init(&attr) != 0) return;
     pthread_attr_setstacksize(&attr, STACK_BYTES);
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     while (pool.n_idle < pool.n_wanted && pool.n_threads < THREAD_MAX) {
         pthread_t *thread = &pool.thread[pool.n_threads];
-        if (pthread_create(thread, &attr, thread_main, NULL) != 0)
-            break;
+        if (pthread_create(thread, &attr, thread_main, NULL) != 0) break;
         pthread_setname_np(*thread, "kith");
         pool.n_threads++;
         pool.n_idle++;
@@ -161,55 +140,43 @@ static void grow(void)
     pthread_attr_destroy(&attr);
 }
 
-__attribute__((destructor)) static void end_pool(void)
-{
+__attribute__((destructor)) static void end_pool(void) {
     pthread_mutex_lock(&pool.lock);
     pool.ending = true;
     bool busy = pool.n_idle < pool.n_threads;
     pthread_cond_broadcast(&pool.work);
     pthread_mutex_unlock(&pool.lock);
-    if (busy)
-        return;
-    for (uint32_t i = 0; i < pool.n_threads; i++)
-        pthread_join(pool.thread[i], NULL);
+    if (busy) return;
+    for (uint32_t i = 0; i < pool.n_threads; i++) pthread_join(pool.thread[i], NULL);
 }
 
 /* ---- the interface ------------------------------------------------------------------------------ */
 
-static void run_with_pool(struct loop *loop)
-{
+static void run_with_pool(struct loop *loop) {
     pthread_once(&fork_once, watch_forks);
     pthread_cond_init(&loop->all_up, NULL);
     pthread_mutex_lock(&pool.lock);
     queue_push(loop);
     grow();
-    for (uint32_t i = 0; i < loop->seats_most; i++)
-        pthread_cond_signal(&pool.work);
+    for (uint32_t i = 0; i < loop->seats_most; i++) pthread_cond_signal(&pool.work);
     pthread_mutex_unlock(&pool.lock);
 
     run_pieces(loop, 0);
 
     pthread_mutex_lock(&pool.lock);
-    if (loop->seats < loop->seats_most)
-        queue_remove(loop);
-    while (loop->seated > 0)
-        pthread_cond_wait(&loop->all_up, &pool.lock);
+    if (loop->seats < loop->seats_most) queue_remove(loop);
+    while (loop->seated > 0) pthread_cond_wait(&loop->all_up, &pool.lock);
     pthread_mutex_unlock(&pool.lock);
     pthread_cond_destroy(&loop->all_up);
 }
 
-void thread_for(uint32_t threads, size_t n, size_t grain, thread_body body, void *context)
-{
-    if (n == 0)
-        return;
-    if (grain == 0)
-        grain = 1;
+void thread_for(uint32_t threads, size_t n, size_t grain, thread_body body, void *context) {
+    if (n == 0) return;
+    if (grain == 0) grain = 1;
     struct loop loop = {.body = body, .context = context, .n = n, .grain = grain};
     loop.n_pieces = n / grain + (n % grain != 0);
-    if (threads > THREAD_MAX)
-        threads = THREAD_MAX;
-    if (threads > loop.n_pieces)
-        threads = (uint32_t)loop.n_pieces;
+    if (threads > THREAD_MAX) threads = THREAD_MAX;
+    if (threads > loop.n_pieces) threads = (uint32_t)loop.n_pieces;
     if (threads <= 1) {
         run_pieces(&loop, 0);
         return;
@@ -218,8 +185,7 @@ void thread_for(uint32_t threads, size_t n, size_t grain, thread_body body, void
     run_with_pool(&loop);
 }
 
-uint32_t thread_cpus(void)
-{
+uint32_t thread_cpus(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
         return (uint32_t)CPU_COUNT(&set);
