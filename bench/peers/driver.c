@@ -24,8 +24,8 @@ struct session {
     struct peer_job job;
     void *index;
     float *queries;
-    int64_t *ids;       /* [n_queries][k] of the last pass */
-    double *latency;    /* [n_latency] seconds of every single call of this run */
+    int64_t *ids;    /* [n_queries][k] of the last pass */
+    double *latency; /* [n_latency] seconds of every single call of this run */
     size_t n_latency, latency_cap;
 };
 
@@ -65,9 +65,10 @@ static void run(struct session *s, double min_seconds, size_t n_queries, int bat
         p50 = s->latency[s->n_latency / 2];
         p99 = s->latency[s->n_latency * 99 / 100];
     }
-    printf("{\"recall\":%.6f,\"recall_ids\":%.6f,\"recall_p5\":%.4f,\"queries\":%.0f,\"wall_s\":%.6f,\"cpu_s\":%.6f,"
-           "\"p50_us\":%.2f,\"p99_us\":%.2f}\n",
-           r.by_ties, r.by_ids, r.p5, n, wall, cpu, 1e6 * p50, 1e6 * p99);
+    printf(
+        "{\"recall\":%.6f,\"recall_ids\":%.6f,\"recall_p5\":%.4f,\"queries\":%.0f,\"wall_s\":%.6f,\"cpu_s\":%.6f,"
+        "\"p50_us\":%.2f,\"p99_us\":%.2f}\n",
+        r.by_ties, r.by_ids, r.p5, n, wall, cpu, 1e6 * p50, 1e6 * p99);
     fflush(stdout);
 }
 
@@ -126,58 +127,76 @@ static int obtain(struct session *s) {
     double cpu = 0, wall = 0;
     int cached = 0;
     if (job->cache)
-        snprintf(path, sizeof path, "%s/%s-%s-%s-%s-s%llu.index", job->cache, s->engine->name, s->engine->version(),
-                 job->set, job->spec, (unsigned long long)job->seed);
+        snprintf(path, sizeof path, "%s/%s-%s-%s-%s-s%llu.index", job->cache, s->engine->name,
+                 s->engine->version(), job->set, job->spec, (unsigned long long)job->seed);
     if (file_bytes(path) && read_cost(path, &cpu, &wall) == 0) {
         s->index = s->engine->load(job, path);
         cached = s->index != NULL;
     }
     if (!cached) {
-        float *rows = vecs_copy(&job->base, s->engine->normalise && strcmp(job->metric, "cosine") == 0);
+        float *rows =
+            vecs_copy(&job->base, s->engine->normalise && strcmp(job->metric, "cosine") == 0);
         if (!rows) return -1;
         cpu = -seconds(CLOCK_PROCESS_CPUTIME_ID), wall = -seconds(CLOCK_MONOTONIC);
         s->index = s->engine->build(job, rows);
         cpu += seconds(CLOCK_PROCESS_CPUTIME_ID), wall += seconds(CLOCK_MONOTONIC);
         free(rows);
-        if (s->index && path[0] && s->engine->save(s->index, path) == 0) write_cost(path, cpu, wall);
+        if (s->index && path[0] && s->engine->save(s->index, path) == 0)
+            write_cost(path, cpu, wall);
     }
     if (!s->index) return -1;
-    printf("{\"engine\":\"%s\",\"version\":\"%s\",\"spec\":\"%s\",\"set\":\"%s\",\"threads\":%d,\"cached\":%d,"
-           "\"build_cpu_s\":%.3f,\"build_wall_s\":%.3f,\"index_bytes\":%zu,\"rows\":%zu,\"dim\":%zu,\"queries\":%zu}\n",
-           s->engine->name, s->engine->version(), job->spec, job->set, job->n_threads, cached, cpu, wall,
-           s->engine->bytes ? s->engine->bytes(s->index) : file_bytes(path), job->base.n_rows, job->base.dim,
-           job->queries.n_rows);
+    printf(
+        "{\"engine\":\"%s\",\"version\":\"%s\",\"spec\":\"%s\",\"set\":\"%s\",\"threads\":%d,\"cached\":%d,"
+        "\"build_cpu_s\":%.3f,\"build_wall_s\":%.3f,\"index_bytes\":%zu,\"rows\":%zu,\"dim\":%zu,\"queries\":%zu}\n",
+        s->engine->name, s->engine->version(), job->spec, job->set, job->n_threads, cached, cpu,
+        wall, s->engine->bytes ? s->engine->bytes(s->index) : file_bytes(path), job->base.n_rows,
+        job->base.dim, job->queries.n_rows);
     fflush(stdout);
     return 0;
 }
 
 static int read_arguments(struct peer_job *job, int argc, char **argv) {
     const char *base = NULL, *queries = NULL, *truth = NULL;
-    *job = (struct peer_job){.metric = "l2", .spec = "", .set = "set", .k = 10, .n_threads = 1, .seed = 1};
+    *job = (struct peer_job){
+        .metric = "l2", .spec = "", .set = "set", .k = 10, .n_threads = 1, .seed = 1};
     for (int i = 1; i + 1 < argc; i += 2) {
         const char *key = argv[i], *value = argv[i + 1];
-        if (strcmp(key, "--base") == 0) base = value;
-        else if (strcmp(key, "--queries") == 0) queries = value;
-        else if (strcmp(key, "--gt") == 0) truth = value;
-        else if (strcmp(key, "--metric") == 0) job->metric = value;
-        else if (strcmp(key, "--spec") == 0) job->spec = value;
-        else if (strcmp(key, "--set") == 0) job->set = value;
-        else if (strcmp(key, "--cache") == 0) job->cache = value;
-        else if (strcmp(key, "--k") == 0) job->k = (int)strtol(value, NULL, 10);
-        else if (strcmp(key, "--threads") == 0) job->n_threads = (int)strtol(value, NULL, 10);
-        else if (strcmp(key, "--seed") == 0) job->seed = strtoull(value, NULL, 10);
+        if (strcmp(key, "--base") == 0)
+            base = value;
+        else if (strcmp(key, "--queries") == 0)
+            queries = value;
+        else if (strcmp(key, "--gt") == 0)
+            truth = value;
+        else if (strcmp(key, "--metric") == 0)
+            job->metric = value;
+        else if (strcmp(key, "--spec") == 0)
+            job->spec = value;
+        else if (strcmp(key, "--set") == 0)
+            job->set = value;
+        else if (strcmp(key, "--cache") == 0)
+            job->cache = value;
+        else if (strcmp(key, "--k") == 0)
+            job->k = (int)strtol(value, NULL, 10);
+        else if (strcmp(key, "--threads") == 0)
+            job->n_threads = (int)strtol(value, NULL, 10);
+        else if (strcmp(key, "--seed") == 0)
+            job->seed = strtoull(value, NULL, 10);
         else {
             fprintf(stderr, "unknown argument %s\n", key);
             return -1;
         }
     }
     if (!base || !queries || !truth) {
-        fprintf(stderr, "wanted: --base F --queries F --gt F [--metric M --spec S --set N --k K --threads N --cache DIR]\n");
+        fprintf(
+            stderr,
+            "wanted: --base F --queries F --gt F [--metric M --spec S --set N --k K --threads N --cache DIR]\n");
         return -1;
     }
-    if (vecs_open(&job->base, base) || vecs_open(&job->queries, queries) || vecs_open(&job->truth, truth)) return -1;
-    if (job->queries.dim != job->base.dim || job->truth.n_rows < job->queries.n_rows || job->k < 1 ||
-        (size_t)job->k > job->truth.dim) {
+    if (vecs_open(&job->base, base) || vecs_open(&job->queries, queries) ||
+        vecs_open(&job->truth, truth))
+        return -1;
+    if (job->queries.dim != job->base.dim || job->truth.n_rows < job->queries.n_rows ||
+        job->k < 1 || (size_t)job->k > job->truth.dim) {
         fprintf(stderr, "base, queries and ground truth do not belong together\n");
         return -1;
     }

@@ -4,7 +4,6 @@
  * hnswlib's own Python package does.
  */
 #include "driver.h"
-#include "peer_versions.h"
 
 #include <hnswlib/hnswlib.h>
 
@@ -23,7 +22,8 @@ struct Index {
 };
 
 std::unique_ptr<hnswlib::SpaceInterface<float>> make_space(const peer_job *job) {
-    if (std::strcmp(job->metric, "l2") == 0) return std::make_unique<hnswlib::L2Space>(job->base.dim);
+    if (std::strcmp(job->metric, "l2") == 0)
+        return std::make_unique<hnswlib::L2Space>(job->base.dim);
     return std::make_unique<hnswlib::InnerProductSpace>(job->base.dim);
 }
 
@@ -37,7 +37,8 @@ void *build(const peer_job *job, const float *rows) {
     index->graph->addPoint(rows, 0);
     std::atomic<size_t> next{1};
     auto work = [&] {
-        for (size_t row = next++; row < n; row = next++) index->graph->addPoint(rows + row * dim, row);
+        for (size_t row = next++; row < n; row = next++)
+            index->graph->addPoint(rows + row * dim, row);
     };
     std::vector<std::thread> others;
     for (int i = 1; i < job->n_threads; i++) others.emplace_back(work);
@@ -67,12 +68,13 @@ int set(void *index, const char *key, double value) {
 void search(void *index, const float *query, int k, int64_t *ids) {
     auto found = static_cast<Index *>(index)->graph->searchKnn(query, static_cast<size_t>(k));
     for (int i = k - 1; i >= 0; i--) ids[i] = -1;
-    for (size_t i = found.size(); i-- > 0; found.pop()) ids[i] = static_cast<int64_t>(found.top().second);
+    for (size_t i = found.size(); i-- > 0; found.pop())
+        ids[i] = static_cast<int64_t>(found.top().second);
 }
 
 const char *version() { return HNSWLIB_VERSION; }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char **argv) {
     peer_engine engine = {};

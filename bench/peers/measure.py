@@ -16,8 +16,8 @@ def start_all(configs, data, options, say):
         if not suites.available(engine):
             say(f"left out: {name}: its driver is not built")
             continue
-        try:
-            driver = Driver(engine, spec, data, options)
+        try:  # Kith changes from day to day, so its indexes are never taken from the cache
+            driver = Driver(engine, spec, data, {**options, "cache": None} if engine == "kith" else options)
         except DriverError as error:
             say(f"left out: {error}")
             continue
@@ -83,6 +83,7 @@ def graphs(configs, data, options, say):
 def about(driver):
     known = dict(driver.about)
     known["bytes_per_vector"] = known["index_bytes"] / known["rows"]
+    known["full"] = suites.full_precision(driver.engine, driver.spec)
     return known
 
 

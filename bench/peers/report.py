@@ -1,7 +1,13 @@
 """The markdown tables: absolute speed at equal recall, and ratios against the peers of the same run."""
 import suites
 
-PEERS = ("hnswlib", "faiss")
+# The columns of the ratio table: what a run is divided by, the fastest of these at each recall.
+RIVALS = (
+    ("hnswlib", lambda run: run["engine"] == "hnswlib"),
+    ("FAISS f32", lambda run: run["engine"] == "faiss" and run["full"]),
+    ("better of the two", lambda run: run["engine"] in ("hnswlib", "faiss") and run["full"]),
+    ("any peer, any code", lambda run: run["engine"] != "kith"),
+)
 
 
 def grid(head, rows):
@@ -35,32 +41,28 @@ def speeds(runs):
     return grid(head, rows)
 
 
-def best_of(runs, engines, target):
-    """(qps, label) of the fastest run of these engines; a bound does not count as reached."""
-    found = [(run["at"][target]["qps"], run["label"]) for run in runs
-             if run["engine"] in engines and run["at"][target]]
-    return max(found) if found else None
+def fastest(runs, belongs, target):
+    """The fastest of a group of rivals at a recall, or None if none of them reaches it."""
+    found = [run["at"][target] for run in runs if belongs(run) and run["at"][target]]
+    return max(found, key=lambda at: at["qps"]) if found else None
+
+
+def ratio(own, rival):
+    """"2.50"; "~2.50" where one of the two is only a bound; "-" where one never gets there."""
+    if not own or not rival:
+        return "-"
+    return f"{'~' if own['bound'] or rival['bound'] else ''}{own['qps'] / rival['qps']:.2f}"
 
 
 def ratios(runs):
-    """Every run over the best spec of hnswlib, of FAISS and of both, target by target."""
-    head = ["engine and spec"]
-    for target in suites.TARGETS:
-        head += [f"/hnswlib @{target:g}", f"/faiss @{target:g}"]
-    head.append("/better of both @0.95 0.99 0.999")
+    """Every run over the fastest of each group of rivals, target by target."""
+    keys = [f"{target:g}" for target in suites.TARGETS]
+    head = ["engine and spec", *(f"/ {name}" for name, _ in RIVALS)]
     rows = []
     for run in runs:
-        row = [run["label"]]
-        for target in suites.TARGETS:
-            key = f"{target:g}"
-            for peer in PEERS:
-                rival = best_of(runs, (peer,), key)
-                row.append(f"{run['at'][key]['qps'] / rival[0]:.2f}" if rival and run["at"][key] else "-")
-        both = []
-        for key in ("0.95", "0.99", "0.999"):
-            rival = best_of(runs, PEERS, key)
-            both.append(f"{run['at'][key]['qps'] / rival[0]:.2f}" if rival and run["at"][key] else "-")
-        rows.append(row + [" ".join(both)])
+        groups = [" ".join(ratio(run["at"][key], fastest(runs, belongs, key)) for key in keys)
+                  for _, belongs in RIVALS]
+        rows.append([run["label"], *groups])
     return grid(head, rows)
 
 
@@ -92,9 +94,10 @@ def markdown(results):
            f"{machine['cpu']}, core {machine['core']} of {machine['n_cores']}, huge pages {machine['huge_pages']}, "
            f"{results['date']}, commit {results['commit']}.",
            f"Queries per second of CPU time, one thread; medians of {results['repeats']} interleaved repeats, "
-           "± half the spread. `>=`: the fastest setting already had more recall; `-`: never reached.", ""]
+           "± half the spread. `>=`: the fastest setting already had more recall; `-`: never reached; `~`: a ratio of bounds.", ""]
     if results.get("graphs"):
-        out += ["## Graphs", "", speeds(results["graphs"]), "", "## Ratios to the fastest spec of each peer", "",
+        out += ["## Graphs", "", speeds(results["graphs"]), "",
+                f"## Ratios at recall {', '.join(f'{t:g}' for t in suites.TARGETS)}", "",
                 ratios(results["graphs"]), ""]
     if results.get("flats"):
         out += ["## Exact scans", "", flats(results["flats"]), ""]

@@ -54,6 +54,11 @@ def label(engine, spec):
     return f"{engine} {spec}"
 
 
+def full_precision(engine, spec):
+    """Whether the peer walks over float32 vectors: the class that Kith's targets are stated against."""
+    return {"hnswlib": True, "faiss": "_" not in spec, "usearch": "type=f32" in spec}.get(engine, False)
+
+
 def available(engine):
     """Whether the driver has been built."""
     return all(os.path.exists(word) for word in DRIVERS[engine])

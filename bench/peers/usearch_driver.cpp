@@ -9,7 +9,6 @@
  * on images); i8, for cosine, scales every vector so that its largest component is 127.
  */
 #include "driver.h"
-#include "peer_versions.h"
 
 #include <usearch/index_dense.hpp>
 
@@ -139,16 +138,18 @@ void search(void *opaque, const float *query, int k, int64_t *ids) {
             thread_local std::vector<index_dense_t::vector_key_t> buffer;
             buffer.resize(static_cast<size_t>(k));
             return buffer;
-        }();
+        }
+        ();
         size_t n = found.dump_to(keys.data());
         for (int i = 0; i < k; i++)
-            ids[i] = static_cast<size_t>(i) < n ? static_cast<int64_t>(keys[static_cast<size_t>(i)]) : -1;
+            ids[i] = static_cast<size_t>(i) < n ? static_cast<int64_t>(keys[static_cast<size_t>(i)])
+                                                : -1;
     });
 }
 
 const char *version() { return USEARCH_VERSION; }
 
-}  // namespace
+} // namespace
 
 extern "C" int peer_main(int argc, char **argv) {
     peer_engine engine = {};

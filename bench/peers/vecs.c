@@ -119,7 +119,8 @@ struct recall recall_of(const struct peer_job *job, const int64_t *ids) {
         int hits = 0, id_hits = 0;
         bound += 1e-9 * fabs(bound);
         for (int i = 0; i < k; i++) {
-            if (got[i] < 0 || (size_t)got[i] >= job->base.n_rows || contains(got, i, got[i])) continue;
+            if (got[i] < 0 || (size_t)got[i] >= job->base.n_rows || contains(got, i, got[i]))
+                continue;
             hits += true_dist(job, query, (size_t)got[i]) <= bound;
             for (int j = 0; j < k; j++) id_hits += truth[j] == got[i];
         }
