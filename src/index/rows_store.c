@@ -1,0 +1,230 @@
+/* Stores: choosing codes, training them, writing rows, and changing codes under readers' feet.
+ *
+ * A store changes when the first rows come, when data that were integers so far get a row that is not, and when a row
+ * falls outside sq8's ranges while they are young: below RETRAIN_ROWS rows at once, later once the rows have doubled
+ * since the last training. In between such a row is clipped, and its residual norm says by how much.
+ *
+ * A change decodes every row and encodes it anew; originals that stay as they are are handed over, not copied. Where
+ * no originals are kept an sq8 row is coded twice; each change costs it at most half a step of the new ranges. */
+#include "index/rows_store.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "base/thread.h"
+
+#define RETRAIN_ROWS   1024u
+#define TRAIN_BYTES    ((size_t)64 << 20) /* of a sample that has to be decoded */
+#define TRAIN_ROWS_MIN 1024u
+#define WRITE_GRAIN    64u
+/* A float dot of vectors shorter than this may lose its digits to underflow: no bound is given. */
+#define COSINE_L2SQ_MIN 1e-30f
+
+static bool is_byte_code(const struct code *code) {
+    return code->kind == CODE_U8 || code->kind == CODE_SQ8;
+}
+
+uint64_t store_code_bytes(const struct code *code) {
+    return code->kind == CODE_SQ8 ? 3u * (uint64_t)code->dim * sizeof(float) : 0;
+}
+
+int store_new(struct store **out, const struct rows_config *config, bool integral,
+              struct mem_account *owner, kith_error *err) {
+    struct store *store = mem_new(owner, sizeof *store);
+    if (!store) return FAIL(err, KITH_ENOMEM, "no memory for a store of rows");
+    enum code_kind walk = integral ? CODE_U8 : config->walk;
+    store->shared = integral || (config->keep_orig && config->orig == config->walk);
+    store->has_orig = store->shared || config->keep_orig;
+    store->has_err = config->keep_err && store->has_orig && !store->shared;
+    int code = code_init(&store->walk, walk, config->metric, config->dim, owner, err);
+    if (code == KITH_OK && store->has_orig && !store->shared) {
+        code = code_init(&store->orig, config->orig, config->metric, config->dim, owner, err);
+        if (code != KITH_OK) code_deinit(&store->walk, owner);
+    }
+    if (code != KITH_OK) {
+        mem_free(owner, store, sizeof *store);
+        return code;
+    }
+    segs_init(&store->walk_rows, store->walk.stride);
+    segs_init(&store->orig_rows, store->has_orig && !store->shared ? store->orig.stride : 1);
+    segs_init(&store->err_of, sizeof(float));
+    *out = store;
+    return KITH_OK;
+}
+
+void store_free(struct store *store, struct mem_account *owner) {
+    if (!store) return;
+    segs_deinit(&store->walk_rows, owner);
+    segs_deinit(&store->orig_rows, owner);
+    segs_deinit(&store->err_of, owner);
+    code_deinit(&store->walk, owner);
+    if (store->has_orig && !store->shared) code_deinit(&store->orig, owner);
+    mem_free(owner, store, sizeof *store);
+}
+
+bool store_reserve(struct store *store, uint32_t n, struct mem_account *owner) {
+    if (!segs_reserve(&store->walk_rows, n, owner)) return false;
+    if (store->has_orig && !store->shared && !segs_reserve(&store->orig_rows, n, owner))
+        return false;
+    return !store->has_err || segs_reserve(&store->err_of, n, owner);
+}
+
+/* ---- which store ------------------------------------------------------------------------------- */
+
+struct covering {
+    const struct code *code;
+    const float *x;
+    _Atomic bool missed;
+};
+
+static void find_missed(void *context, uint32_t worker, size_t begin, size_t end) {
+    struct covering *covering = context;
+    (void)worker;
+    for (size_t i = begin;
+         i < end && !atomic_load_explicit(&covering->missed, memory_order_relaxed); i++)
+        if (!code_covers(covering->code, covering->x + i * covering->code->dim))
+            atomic_store_explicit(&covering->missed, true, memory_order_relaxed);
+}
+
+bool store_suits(const struct rows *rows, const struct store_batch *batch) {
+    const struct store *store = rows_store(rows);
+    uint32_t n = atomic_load_explicit(&rows->n, memory_order_relaxed);
+    if (n == 0) return false;
+    if (store->walk.kind == CODE_U8) return batch->integral;
+    if (store->walk.kind != CODE_SQ8) return true;
+    size_t grown = n + batch->n;
+    if (grown > RETRAIN_ROWS && grown < 2 * (size_t)rows->trained_n) return true;
+    struct covering covering = {.code = &store->walk, .x = batch->x};
+    thread_for(batch->threads, batch->n, WRITE_GRAIN, find_missed, &covering);
+    return !covering.missed;
+}
+
+/* ---- training ---------------------------------------------------------------------------------- */
+
+/* Train on the rows there are and on the batch: an evenly spaced sample of both, decoded. */
+static int train_anew(struct code *code, const struct rows *rows, const struct store *old,
+                      const struct store_batch *batch, kith_error *err) {
+    uint32_t n_old = atomic_load_explicit(&rows->n, memory_order_relaxed);
+    size_t dim = code->dim, total = n_old + batch->n;
+    size_t cap = TRAIN_BYTES / (dim * sizeof(float));
+    cap = cap < TRAIN_ROWS_MIN ? TRAIN_ROWS_MIN : cap;
+    size_t n = total < cap ? total : cap;
+    float *sample = mem_new(rows->owner, n * dim * sizeof(float));
+    if (!sample) return FAIL(err, KITH_ENOMEM, "no memory to train on %zu rows", n);
+    for (size_t i = 0; i < n; i++) {
+        size_t from = i * total / n;
+        float *to = sample + i * dim;
+        if (from < n_old)
+            code_decode(store_exact_code(old), store_exact_row(old, (uint32_t)from), to);
+        else
+            memcpy(to, batch->x + (from - n_old) * dim, dim * sizeof(float));
+    }
+    code_train(code, n, sample);
+    mem_free(rows->owner, sample, n * dim * sizeof(float));
+    return KITH_OK;
+}
+
+/* ---- writing ----------------------------------------------------------------------------------- */
+
+struct writing {
+    const struct store *store;
+    const float *x;
+    const uint32_t *row;
+};
+
+static void write_row(const struct store *store, const float *x, uint32_t row, bool orig) {
+    float err = code_encode(&store->walk, x, segs_at(&store->walk_rows, row));
+    if (orig && store->has_orig && !store->shared)
+        code_encode(&store->orig, x, segs_at(&store->orig_rows, row));
+    if (!store->has_err) return;
+    if (store->walk.metric == KITH_METRIC_COSINE) {
+        float l2sq = kern_get()->pair[KITH_TYPE_F32][KERN_DOT](x, x, store->walk.dim);
+        if (l2sq < COSINE_L2SQ_MIN && kern_get()->max_abs(x, store->walk.dim) > 0) err = INFINITY;
+    }
+    *(float *)(void *)segs_at(&store->err_of, row) = err;
+}
+
+static void write_rows(void *context, uint32_t worker, size_t begin, size_t end) {
+    const struct writing *writing = context;
+    (void)worker;
+    for (size_t i = begin; i < end; i++)
+        write_row(writing->store, writing->x + i * writing->store->walk.dim, writing->row[i], true);
+}
+
+void store_write(const struct store *store, const struct store_batch *batch, const uint32_t *row) {
+    struct writing writing = {store, batch->x, row};
+    thread_for(batch->threads, batch->n, WRITE_GRAIN, write_rows, &writing);
+}
+
+/* ---- changing ---------------------------------------------------------------------------------- */
+
+struct moving {
+    const struct store *from, *to;
+    float *decoded; /* dim floats a worker */
+    bool handed;    /* originals were handed over */
+};
+
+static void move_rows(void *context, uint32_t worker, size_t begin, size_t end) {
+    const struct moving *moving = context;
+    float *x = moving->decoded + (size_t)worker * moving->to->walk.dim;
+    for (size_t i = begin; i < end; i++) {
+        code_decode(store_exact_code(moving->from), store_exact_row(moving->from, (uint32_t)i), x);
+        write_row(moving->to, x, (uint32_t)i, !moving->handed);
+    }
+}
+
+/* Write every row of old into store. */
+static int move_all(struct rows *rows, struct store *old, struct store *store, uint32_t threads,
+                    kith_error *err) {
+    uint32_t n_old = atomic_load_explicit(&rows->n, memory_order_relaxed);
+    if (n_old == 0) return KITH_OK;
+    bool apart = store->has_orig && !store->shared && old->has_orig && !old->shared;
+    threads = threads == 0 ? 1 : threads > THREAD_MAX ? THREAD_MAX : threads;
+    size_t bytes = (size_t)threads * store->walk.dim * sizeof(float);
+    struct moving moving = {.from = old, .to = store, .handed = apart};
+    moving.decoded = mem_new(rows->owner, bytes);
+    if (!moving.decoded) return FAIL(err, KITH_ENOMEM, "no memory to code %u rows anew", n_old);
+    thread_for(threads, n_old, WRITE_GRAIN, move_rows, &moving);
+    mem_free(rows->owner, moving.decoded, bytes);
+    return KITH_OK;
+}
+
+static int store_build(struct rows *rows, struct store *old, struct store *store,
+                       const struct store_batch *batch, uint32_t n, kith_error *err) {
+    bool first = atomic_load_explicit(&rows->n, memory_order_relaxed) == 0;
+    if (store->walk.kind == CODE_SQ8 && first)
+        code_train(&store->walk, batch->n, batch->x);
+    else if (store->walk.kind == CODE_SQ8)
+        TRY(train_anew(&store->walk, rows, old, batch, err));
+    if (store->has_orig && !store->shared && old->has_orig && !old->shared) {
+        if (!segs_reserve(&old->orig_rows, n, rows->owner))
+            return FAIL(err, KITH_ENOMEM, "no memory for %u rows", n);
+        store->orig_rows =
+            old->orig_rows; /* handed over once published; until then store_free must not see it */
+    }
+    if (!store_reserve(store, n, rows->owner))
+        return FAIL(err, KITH_ENOMEM, "no memory for %u rows of %u bytes", n, store->walk.stride);
+    return move_all(rows, old, store, batch->threads, err);
+}
+
+int store_change(struct rows *rows, const struct store_batch *batch, uint32_t n, kith_error *err) {
+    struct store *old = atomic_load_explicit(&rows->store, memory_order_relaxed), *store = NULL;
+    bool first = atomic_load_explicit(&rows->n, memory_order_relaxed) == 0;
+    bool integral = batch->integral && (first || old->walk.kind == CODE_U8);
+    TRY(store_new(&store, &rows->config, integral, rows->owner, err));
+    bool hands = store->has_orig && !store->shared && old->has_orig && !old->shared;
+    int code = store_build(rows, old, store, batch, n, err);
+    if (code != KITH_OK) {
+        if (hands) segs_init(&store->orig_rows, store->orig.stride);
+        store_free(store, rows->owner);
+        return code;
+    }
+    if (is_byte_code(&store->walk)) rows->trained_n = n;
+    atomic_store_explicit(&rows->store, store, memory_order_release);
+    epoch_wait(&rows->epoch);
+    if (hands) segs_init(&old->orig_rows, old->orig.stride);
+    store_free(old, rows->owner);
+    return KITH_OK;
+}

@@ -1,0 +1,57 @@
+/* A store: the codes of one moment and the rows written in them. Private to rows*.c.
+ *
+ * Which codes: data that are integers in 0..255 throughout are one u8 store, walk and original at once. All other data
+ * get what rows_config says: one shared store where walk and original are the same kind, else two. */
+#ifndef KITH_INDEX_ROWS_STORE_H
+#define KITH_INDEX_ROWS_STORE_H
+
+#include "index/rows.h"
+
+/* Rows being added: x[n][dim], to be written at row[n]. */
+struct store_batch {
+    size_t n;
+    const float *x;
+    uint32_t threads;
+    bool integral; /* of all values */
+};
+
+/* An empty store of untrained codes for integral or other data. */
+int store_new(struct store **out, const struct rows_config *config, bool integral,
+              struct mem_account *owner, kith_error *err);
+void store_free(struct store *store, struct mem_account *owner);
+bool store_reserve(struct store *store, uint32_t n, struct mem_account *owner);
+/* Whether a batch can go into the store that rows has: right kind, and ranges that are good enough. */
+bool store_suits(const struct rows *rows, const struct store_batch *batch);
+/* Build the store that suits what is there and the batch, with room for n rows in all, write what is there into it,
+ * publish it, and free the old one after a grace period. `layout` is held exclusively. */
+int store_change(struct rows *rows, const struct store_batch *batch, uint32_t n, kith_error *err);
+/* Encode a batch into rows that no reader can see. */
+void store_write(const struct store *store, const struct store_batch *batch, const uint32_t *row);
+/* Bits a row, in words, under ids_lock (freed, held). */
+static inline uint64_t *row_word(const struct segs *bits, uint32_t row) {
+    return (uint64_t *)(void *)segs_at(bits, row >> 6);
+}
+
+static inline bool row_bit(const struct segs *bits, uint32_t row) {
+    return (*row_word(bits, row) >> (row & 63)) & 1u;
+}
+
+static inline void row_bit_set(const struct segs *bits, uint32_t row) {
+    *row_word(bits, row) |= (uint64_t)1 << (row & 63);
+}
+
+static inline void row_bit_clear(const struct segs *bits, uint32_t row) {
+    *row_word(bits, row) &= ~((uint64_t)1 << (row & 63));
+}
+
+/* rows.c, all under ids_lock but the live bits. */
+uint32_t rows_lookup(const struct rows *rows,
+                     int64_t id); /* the held row of an id, live or not, or ROW_NONE */
+void rows_free_one(struct rows *rows, uint32_t row);
+void rows_set_live(struct rows *rows, uint32_t row);
+void rows_set_dead(struct rows *rows, uint32_t row);
+
+/* Bytes of the ranges of a code. */
+uint64_t store_code_bytes(const struct code *code);
+
+#endif
