@@ -1,0 +1,84 @@
+/* What a code learns from data: the ranges of sq8, and whether data is integral.
+ *
+ * sq8 cuts the range of each dimension, from the least to the greatest value seen, into 255 steps. A step
+ * is rounded up to 16 significant bits, so that its product with a code is exact in f32 and the range
+ * still covers what was seen. A dimension that never varied has step 0 and costs nothing. */
+#include "quant/code.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "quant/sums.h"
+
+/* Below it a step's inverse or square would leave f32; the range is then wider than what was seen. */
+#define STEP_MIN 0x1p-100f
+
+static float step_of(double low, double high) {
+    if (!(high > low)) return 0;
+    float step = (float)((high - low) / 255);
+    uint32_t bits;
+    memcpy(&bits, &step, sizeof bits);
+    bits = (bits + 0x1ffu) & ~0xffu;
+    memcpy(&step, &bits, sizeof step);
+    return step > STEP_MIN ? step : STEP_MIN;
+}
+
+/* The scale that encoding applies to a row first. */
+static double row_scale(const struct code *code, const float *row) {
+    if (code->metric != KITH_METRIC_COSINE) return 1;
+    double l2sq = sums_squares(code->dim, row);
+    return l2sq == 0 ? 0 : 1 / sqrt(l2sq);
+}
+
+void code_train(struct code *code, size_t n, const float *rows) {
+    if (code->kind != CODE_SQ8) return;
+    size_t dim = code->dim;
+    float *low = code->low, *high = code->step;
+    for (size_t i = 0; i < dim; i++) {
+        low[i] = n ? FLT_MAX : 0;
+        high[i] = n ? -FLT_MAX : 0;
+    }
+    for (size_t r = 0; r < n; r++) {
+        const float *row = rows + r * dim;
+        double scale = row_scale(code, row);
+        for (size_t i = 0; i < dim; i++) {
+            float x = (float)(scale * (double)row[i]);
+            low[i] = x < low[i] ? x : low[i];
+            high[i] = x > high[i] ? x : high[i];
+        }
+    }
+    for (size_t i = 0; i < dim; i++) {
+        float step = step_of((double)low[i], (double)high[i]);
+        code->step[i] = step;
+        code->inv_step[i] = step > 0 ? 1 / step : 0;
+    }
+}
+
+bool code_covers(const struct code *code, const float *row) {
+    if (code->kind == CODE_U8) return code_is_integral(code->dim, row);
+    if (code->kind != CODE_SQ8) return true;
+    double scale = row_scale(code, row);
+    unsigned outside = 0;
+    for (size_t i = 0; i < code->dim; i++) {
+        double x = (double)(float)(scale * (double)row[i]), low = (double)code->low[i];
+        outside |= (unsigned)(x < low) | (unsigned)(x > low + 255 * (double)code->step[i]);
+    }
+    return outside == 0;
+}
+
+bool code_is_integral(size_t n, const float *values) {
+    enum { BLOCK = 1024 };
+    for (size_t at = 0; at < n; at += BLOCK) {
+        size_t end = n - at < BLOCK ? n : at + BLOCK;
+        unsigned other = 0;
+        for (size_t i = at; i < end; i++) {
+            float x = values[i];
+            bool in_range = x >= 0 && x <= 255;
+            other |= (unsigned)!in_range |
+                     (unsigned)((float)(int32_t)(in_range ? x : 0) != (in_range ? x : 0));
+        }
+        if (other) return false;
+    }
+    return true;
+}
