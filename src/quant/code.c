@@ -9,7 +9,8 @@
  *      the only rounding. u8, f16 and bf16 decode exactly.
  *   2. The row term under L2 is sum(step^2 (c-128)^2), in double, rounded once; u8 has step 1, where it
  *      is a whole number. Under all other metrics it is 0.
- *   3. The residual norm is never below the real |x - decoded|: summed in double, scaled by 1 + 2^-20.
+ *   3. The residual norm is never below the real |x - decoded|: summed in double, scaled by 1 + 2^-20, and
+ *      plus 2^-48 where unit vectors are compared, whose elements are rounded before the subtraction.
  * Whatever is summed here is summed in eight double lanes, so that every machine gets the same bits. */
 #include "quant/code.h"
 
@@ -101,10 +102,12 @@ void code_decode(const struct code *code, const uint8_t *row, float *out) {
     decode_part(code, row, 0, code->dim, out);
 }
 
-/* Rounded up: an upper bound of a root of a sum of squares that was computed in double. */
-static float root_up(double l2sq) {
-    double root = sqrt(l2sq) * (1 + 0x1p-20);
-    return root < (double)FLT_MAX ? nextafterf((float)root, INFINITY) : l2sq == 0 ? 0 : INFINITY;
+/* Rounded up: an upper bound of a root of a sum of squares that was computed in double, each term off
+ * by at most `off` in all. */
+static float root_up(double l2sq, double off) {
+    double root = (sqrt(l2sq) + off) * (1 + 0x1p-20);
+    if (root == 0) return 0;
+    return root < (double)FLT_MAX ? nextafterf((float)root, INFINITY) : INFINITY;
 }
 
 /* |scale_x * x - scale_row * decoded| over a row. */
@@ -117,7 +120,7 @@ static float residual(const struct code *code, const float *x, double scale_x, c
         decode_part(code, row, i, n, decoded);
         sum += sums_residual(n, x + i, scale_x, decoded, scale_row);
     }
-    return sum == 0 ? 0 : root_up(sum);
+    return root_up(sum, scale_x == 1 || scale_x == 0 ? 0 : 0x1p-48);
 }
 
 /* The inverse length of a row's decoded vector, in double; 0 for zero. */
