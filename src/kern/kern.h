@@ -22,19 +22,21 @@ enum { KERN_TYPES = 5 };
 /* query is always f32; row elements have the table's type. All distances "as computed": DOT is not negated. */
 typedef float (*kern_pair_fn)(const float *query, const void *row, size_t dim);
 /* n consecutive rows, stride bytes apart. */
-typedef void (*kern_rows_fn)(const float *query, const void *rows, size_t stride, size_t n, size_t dim, float *out);
+typedef void (*kern_rows_fn)(const float *query, const void *rows, size_t stride, size_t n,
+                             size_t dim, float *out);
 /* n rows by address, the next ones prefetched while one is scored. */
-typedef void (*kern_list_fn)(const float *query, const void *const *rows, size_t n, size_t dim, float *out);
+typedef void (*kern_list_fn)(const float *query, const void *const *rows, size_t n, size_t dim,
+                             float *out);
 /* n_q queries (f32, q_stride FLOATS apart) against n rows, blocked in registers: out[i*out_stride + j]. */
-typedef void (*kern_tile_fn)(const float *queries, size_t q_stride, size_t n_q, const void *rows, size_t stride,
-                             size_t n, size_t dim, float *out, size_t out_stride);
+typedef void (*kern_tile_fn)(const float *queries, size_t q_stride, size_t n_q, const void *rows,
+                             size_t stride, size_t n, size_t dim, float *out, size_t out_stride);
 
 /* One byte codes: rows are u8 codes, queries are s8. bytes is a multiple of 64 (rows and queries are padded; the
  * query's padding is zero, so the row's padding may hold anything, e.g. the row term). Result: sum(row[i]*query[i]). */
-typedef void (*kern_dot_u8s8_rows_fn)(const int8_t *query, const uint8_t *rows, size_t stride, size_t n, size_t bytes,
-                                      int32_t *out);
-typedef void (*kern_dot_u8s8_list_fn)(const int8_t *query, const uint8_t *const *rows, size_t n, size_t bytes,
-                                      int32_t *out);
+typedef void (*kern_dot_u8s8_rows_fn)(const int8_t *query, const uint8_t *rows, size_t stride,
+                                      size_t n, size_t bytes, int32_t *out);
+typedef void (*kern_dot_u8s8_list_fn)(const int8_t *query, const uint8_t *const *rows, size_t n,
+                                      size_t bytes, int32_t *out);
 
 /* Batch scan of one-byte codes with the selection fused in. Rows are first packed in panels of KERN_PANEL rows
  * (kern.pack_u8; the layout is private to the instruction set: panel_bytes(bytes) bytes a panel, rows missing from
@@ -49,12 +51,12 @@ struct kern_hit {
     float dist;
 };
 struct kern_scan {
-    const uint8_t *panels;  /* ceil(n / 16) packed panels */
-    const float *term;      /* n row terms, readable up to a multiple of 16 */
-    uint32_t row0;          /* number of the first packed row */
-    uint32_t n;             /* packed rows */
-    size_t bytes;           /* code bytes a row, a multiple of 64 */
-    const int8_t *queries;  /* n_q queries, bytes apart */
+    const uint8_t *panels; /* ceil(n / 16) packed panels */
+    const float *term;     /* n row terms, readable up to a multiple of 16 */
+    uint32_t row0;         /* number of the first packed row */
+    uint32_t n;            /* packed rows */
+    size_t bytes;          /* code bytes a row, a multiple of 64 */
+    const int8_t *queries; /* n_q queries, bytes apart */
     size_t n_q;
     const float *scale, *bias, *limit; /* one a query */
     struct kern_hit *hits;
@@ -67,7 +69,7 @@ struct kern_scan {
 typedef uint32_t (*kern_int_fn)(const void *a, const void *b, size_t dim);
 
 struct kern {
-    const char *name; /* "scalar", "avx2", "avx512", "avx512vnni", "avx512fp16", "amx", "neon" */
+    const char *name; /* "scalar", "avx2", "avx512", "avx512vnni", "amx", "neon" */
     kern_pair_fn pair[KERN_TYPES][KERN_METRICS];
     kern_rows_fn rows[KERN_TYPES][KERN_METRICS];
     kern_list_fn list[KERN_TYPES][KERN_METRICS];
@@ -82,9 +84,12 @@ struct kern {
     void (*to_f32[KERN_TYPES])(const void *in, size_t n, float *out);
     void (*from_f32[3])(const float *in, size_t n, void *out); /* f32, f16, bf16 */
     /* Code one row: out[i] = clamp(round_to_even((in[i] - low[i]) * inv_step[i]), 0, 255). */
-    void (*encode_u8)(const float *in, const float *low, const float *inv_step, size_t n, uint8_t *out);
+    void (*encode_u8)(const float *in, const float *low, const float *inv_step, size_t n,
+                      uint8_t *out);
     /* Quantise a query: out[i] = clamp(round_to_even(in[i] * scale), -127, 127). */
     void (*encode_s8)(const float *in, float scale, size_t n, int8_t *out);
+    /* Sum of squares of a row, by the law: the bits of pair[][KERN_DOT] of the decoded row with itself. */
+    float (*dot_self[KERN_TYPES])(const void *row, size_t dim);
     /* Largest |in[i]|; 0 for n = 0. NaN gives NaN or any value (callers have refused it). */
     float (*max_abs)(const float *in, size_t n);
 };
@@ -96,5 +101,8 @@ const char *kern_isa_note(void);
 
 /* All levels that run on this machine, for the oracle tests: fills at most n, returns how many there are. */
 size_t kern_levels(const struct kern **out, size_t n);
+
+/* Cosine is dot * (inv_a * inv_b) everywhere in Kith, where inv = 1 / |x|, and 0 for a zero vector. */
+float kern_inv_length(const struct kern *kern, kith_type type, const void *row, size_t dim);
 
 #endif

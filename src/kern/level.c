@@ -1,0 +1,106 @@
+/* One instruction set's kernels: the vocabulary, then every template over it. Compiled once per level (meson.build)
+ * with that level's flags and KERN_LEVEL naming it; the only symbol that leaves is kern_fill_<level>().
+ *
+ *   KERN_BASE   "vec_....h" is chosen by what the compiler may use, so that a level cannot use more than its flags.
+ *   KERN_ADDS   the level only replaces the one-byte kernels of the level below it (avx512vnni over avx512). */
+#include "kern/level.h"
+
+#if defined(KERN_PLAIN)
+#include "kern/vec_scalar.h"
+#elif defined(__AVX512F__)
+#include "kern/vec_avx512.h"
+#elif defined(__AVX2__)
+#include "kern/vec_avx2.h"
+#elif defined(__aarch64__)
+#include "kern/vec_neon.h"
+#else
+#error "no vocabulary for this level"
+#endif
+
+#include "kern/scan_select.h"
+#include "kern/int_tmpl.c"
+#include "kern/scan_tmpl.c"
+
+#ifndef KERN_ADDS
+
+VEC f32x16 step_dot(f32x16 acc, f32x16 a, f32x16 b) { return f32x16_fma(a, b, acc); }
+VEC f32x16 step_l2sq(f32x16 acc, f32x16 a, f32x16 b) {
+    f32x16 diff = f32x16_sub(a, b);
+    return f32x16_fma(diff, diff, acc);
+}
+VEC f32x16 step_l1(f32x16 acc, f32x16 a, f32x16 b) {
+    return f32x16_add(acc, f32x16_abs(f32x16_sub(a, b)));
+}
+
+/* Rows that stay in the second cache while the queries of a tile pass over them. */
+#define TILE_BYTES (256u << 10)
+
+#define ELEM float
+#define TYPE f32
+#include "kern/dist_type.h"
+#define ELEM uint16_t
+#define TYPE f16
+#include "kern/dist_type.h"
+#define ELEM uint16_t
+#define TYPE bf16
+#include "kern/dist_type.h"
+#define ELEM int8_t
+#define TYPE i8
+#include "kern/dist_type.h"
+#define ELEM uint8_t
+#define TYPE u8
+#include "kern/dist_type.h"
+
+#include "kern/convert_tmpl.c"
+
+#define FILL_DIST(kern, index, type)                     \
+    do {                                                 \
+        FILL_METRIC(kern, index, type, KERN_L2SQ, l2sq); \
+        FILL_METRIC(kern, index, type, KERN_DOT, dot);   \
+        FILL_METRIC(kern, index, type, KERN_L1, l1);     \
+        (kern)->to_f32[index] = to_f32_##type;           \
+        (kern)->dot_self[index] = dot_self_##type;       \
+    } while (0)
+#define FILL_METRIC(kern, index, type, number, metric)        \
+    do {                                                      \
+        (kern)->pair[index][number] = pair_##type##_##metric; \
+        (kern)->rows[index][number] = rows_##type##_##metric; \
+        (kern)->list[index][number] = list_##type##_##metric; \
+        (kern)->tile[index][number] = tile_##type##_##metric; \
+    } while (0)
+
+static void fill_floats(struct kern *kern) {
+    FILL_DIST(kern, KITH_TYPE_F32, f32);
+    FILL_DIST(kern, KITH_TYPE_F16, f16);
+    FILL_DIST(kern, KITH_TYPE_BF16, bf16);
+    FILL_DIST(kern, KITH_TYPE_I8, i8);
+    FILL_DIST(kern, KITH_TYPE_U8, u8);
+    kern->from_f32[KITH_TYPE_F32] = from_f32_f32;
+    kern->from_f32[KITH_TYPE_F16] = from_f32_f16;
+    kern->from_f32[KITH_TYPE_BF16] = from_f32_bf16;
+    kern->encode_u8 = encode_u8;
+    kern->encode_s8 = encode_s8;
+    kern->max_abs = max_abs;
+}
+
+#else
+
+static void fill_floats(struct kern *kern) { (void)kern; }
+
+#endif
+
+void KERN_NAME2(kern_fill, KERN_LEVEL)(struct kern *kern) {
+    kern->name = KERN_TEXT(KERN_LEVEL);
+    fill_floats(kern);
+    kern->int_pair[0][KERN_L2SQ] = int_i8_l2sq;
+    kern->int_pair[0][KERN_DOT] = int_i8_dot;
+    kern->int_pair[0][KERN_L1] = int_i8_l1;
+    kern->int_pair[1][KERN_L2SQ] = int_u8_l2sq;
+    kern->int_pair[1][KERN_DOT] = int_u8_dot;
+    kern->int_pair[1][KERN_L1] = int_u8_l1;
+    kern->dot_u8s8_rows = dot_u8s8_rows;
+    kern->dot_u8s8_list = dot_u8s8_list;
+    kern->panel_bytes = panel_bytes;
+    kern->pack_u8 = pack_u8;
+    kern->scan_u8s8 = scan_u8s8;
+}

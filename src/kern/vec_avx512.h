@@ -1,0 +1,201 @@
+/* The vocabulary for AVX-512 (F, BW, DQ, VL): one register of 16 lanes. The words are described in vec_scalar.h.
+ *
+ * Tails are masked loads: lanes that are masked out are not touched in memory. With VNNI, bytes are multiplied four at
+ * a time by vpdpbusd (u8 x s8, exact: no saturation); without, they are widened to 16 bits for vpmaddwd. */
+#ifndef KITH_KERN_VEC_AVX512_H
+#define KITH_KERN_VEC_AVX512_H
+
+#include <immintrin.h>
+#include <string.h>
+
+typedef __m512 f32x16;
+typedef __m512i i32x16;
+
+VEC f32x16 f32x16_set1(float x) { return _mm512_set1_ps(x); }
+VEC f32x16 f32x16_zero(void) { return _mm512_setzero_ps(); }
+VEC __mmask16 avx512_first(size_t n) { return (__mmask16)((1u << n) - 1); }
+
+VEC f32x16 avx512_bf16(__m256i half) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+VEC f32x16 avx512_i8(__m128i bytes) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)); }
+VEC f32x16 avx512_u8(__m128i bytes) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)); }
+
+VEC f32x16 f32x16_load_f32(const void *p) { return _mm512_loadu_ps(p); }
+VEC f32x16 f32x16_load_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256(p)); }
+VEC f32x16 f32x16_load_bf16(const void *p) { return avx512_bf16(_mm256_loadu_si256(p)); }
+VEC f32x16 f32x16_load_i8(const void *p) { return avx512_i8(_mm_loadu_si128(p)); }
+VEC f32x16 f32x16_load_u8(const void *p) { return avx512_u8(_mm_loadu_si128(p)); }
+
+VEC f32x16 f32x16_load_tail_f32(const void *p, size_t n) {
+    return _mm512_maskz_loadu_ps(avx512_first(n), p);
+}
+VEC f32x16 f32x16_load_tail_f16(const void *p, size_t n) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(avx512_first(n), p));
+}
+VEC f32x16 f32x16_load_tail_bf16(const void *p, size_t n) {
+    return avx512_bf16(_mm256_maskz_loadu_epi16(avx512_first(n), p));
+}
+VEC f32x16 f32x16_load_tail_i8(const void *p, size_t n) {
+    return avx512_i8(_mm_maskz_loadu_epi8(avx512_first(n), p));
+}
+VEC f32x16 f32x16_load_tail_u8(const void *p, size_t n) {
+    return avx512_u8(_mm_maskz_loadu_epi8(avx512_first(n), p));
+}
+
+VEC f32x16 f32x16_add(f32x16 a, f32x16 b) { return _mm512_add_ps(a, b); }
+VEC f32x16 f32x16_sub(f32x16 a, f32x16 b) { return _mm512_sub_ps(a, b); }
+VEC f32x16 f32x16_mul(f32x16 a, f32x16 b) { return _mm512_mul_ps(a, b); }
+VEC f32x16 f32x16_min(f32x16 a, f32x16 b) { return _mm512_min_ps(a, b); }
+VEC f32x16 f32x16_max(f32x16 a, f32x16 b) { return _mm512_max_ps(a, b); }
+VEC f32x16 f32x16_fma(f32x16 a, f32x16 b, f32x16 c) { return _mm512_fmadd_ps(a, b, c); }
+VEC f32x16 f32x16_abs(f32x16 a) { return _mm512_abs_ps(a); }
+VEC unsigned f32x16_le(f32x16 a, f32x16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
+
+VEC void f32x16_store(float *p, f32x16 a) { _mm512_storeu_ps(p, a); }
+VEC void f32x16_store_f16(uint16_t *p, f32x16 a) {
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+}
+VEC void f32x16_store_bf16(uint16_t *p, f32x16 a) {
+    __m512i bits = _mm512_castps_si512(a);
+    __m512i upper = _mm512_srli_epi32(bits, 16);
+    __m512i odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
+    __m512i bump = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+    __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, bump), 16);
+    __mmask16 is_nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
+    rounded = _mm512_mask_or_epi32(rounded, is_nan, upper, _mm512_set1_epi32(0x40));
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(rounded));
+}
+VEC void f32x16_store_u8(uint8_t *p, f32x16 a) {
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));
+}
+VEC void f32x16_store_s8(int8_t *p, f32x16 a) {
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)));
+}
+
+VEC float f32x16_reduce(f32x16 a) {
+    __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+/* The 4 remaining lanes of a, b, c, d after the trees 16 -> 8 -> 4, one in each quarter. */
+VEC f32x16 avx512_quarters(f32x16 a, f32x16 b, f32x16 c, f32x16 d) {
+    __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+}
+VEC void f32x16_reduce4(f32x16 a, f32x16 b, f32x16 c, f32x16 d, float *out) {
+    __m512 four = avx512_quarters(a, b, c, d);
+    __m512 two = _mm512_add_ps(four, _mm512_permute_ps(four, 0x4e));
+    __m512 one = _mm512_add_ps(two, _mm512_permute_ps(two, 0xb1));
+    __m512i first = _mm512_castsi128_si512(_mm_setr_epi32(0, 4, 8, 12));
+    _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(first, one)));
+}
+
+VEC i32x16 i32x16_zero(void) { return _mm512_setzero_si512(); }
+VEC i32x16 i32x16_add(i32x16 a, i32x16 b) { return _mm512_add_epi32(a, b); }
+VEC f32x16 i32x16_to_f32(i32x16 a) { return _mm512_cvtepi32_ps(a); }
+VEC uint32_t i32x16_reduce(i32x16 a) { return (uint32_t)_mm512_reduce_add_epi32(a); }
+VEC void i32x16_reduce4(i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t *out) {
+    __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    __m512i abcd = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    __m256i eight =
+        _mm256_add_epi32(_mm512_castsi512_si256(abcd), _mm512_extracti64x4_epi64(abcd, 1));
+    _mm_storeu_si128((__m128i *)out, _mm_add_epi32(_mm256_castsi256_si128(eight),
+                                                   _mm256_extracti128_si256(eight, 1)));
+}
+
+#define INT_STEP 32
+VEC i32x16 i32x16_step(i32x16 acc, const void *a, const void *b, size_t n, int is_u8, int metric) {
+    __mmask32 mask = n == 32 ? ~(__mmask32)0 : ((__mmask32)1 << n) - 1;
+    __m256i x = n == 32 ? _mm256_loadu_si256(a) : _mm256_maskz_loadu_epi8(mask, a);
+    __m256i y = n == 32 ? _mm256_loadu_si256(b) : _mm256_maskz_loadu_epi8(mask, b);
+    __m512i wide_x = is_u8 ? _mm512_cvtepu8_epi16(x) : _mm512_cvtepi8_epi16(x);
+    __m512i wide_y = is_u8 ? _mm512_cvtepu8_epi16(y) : _mm512_cvtepi8_epi16(y);
+    __m512i diff = _mm512_sub_epi16(wide_x, wide_y);
+    __m512i sum = metric == KERN_DOT ? _mm512_madd_epi16(wide_x, wide_y)
+                  : metric == KERN_L2SQ
+                      ? _mm512_madd_epi16(diff, diff)
+                      : _mm512_madd_epi16(_mm512_abs_epi16(diff), _mm512_set1_epi16(1));
+    return _mm512_add_epi32(acc, sum);
+}
+
+typedef __m512i panel_line;
+VEC panel_line panel_load(const uint8_t *line) { return _mm512_loadu_si512(line); }
+VEC __m512i avx512_word(const void *word) {
+    int32_t lane;
+    memcpy(&lane, word, 4);
+    return _mm512_set1_epi32(lane);
+}
+
+#ifdef __AVX512VNNI__
+
+typedef __m512i s8x64;
+VEC s8x64 s8x64_load(const int8_t *p) { return _mm512_loadu_si512(p); }
+VEC i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 q) {
+    return _mm512_dpbusd_epi32(acc, _mm512_loadu_si512(row), q);
+}
+/* A line: 4 codes of each of 16 rows; a word: 4 query bytes. */
+#define PANEL_CODES 4
+#define SCAN_Q      12
+#define SCAN_P      2
+VEC i32x16 panel_dot(i32x16 acc, panel_line line, const void *word) {
+    return _mm512_dpbusd_epi32(acc, line, avx512_word(word));
+}
+
+#else
+
+/* Even and odd bytes of 64, as 16-bit numbers. */
+typedef struct {
+    __m512i even, odd;
+} s8x64;
+VEC s8x64 s8x64_load(const int8_t *p) {
+    __m512i bytes = _mm512_loadu_si512(p);
+    s8x64 q = {_mm512_srai_epi16(_mm512_slli_epi16(bytes, 8), 8), _mm512_srai_epi16(bytes, 8)};
+    return q;
+}
+VEC i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 q) {
+    __m512i bytes = _mm512_loadu_si512(row);
+    __m512i even = _mm512_and_si512(bytes, _mm512_set1_epi16(0xff));
+    __m512i odd = _mm512_srli_epi16(bytes, 8);
+    __m512i sum = _mm512_add_epi32(_mm512_madd_epi16(even, q.even), _mm512_madd_epi16(odd, q.odd));
+    return _mm512_add_epi32(acc, sum);
+}
+/* A line: 2 codes of each of 16 rows, widened to 16 bits; a word: 2 query elements of 16 bits. */
+#define PANEL_CODES 2
+#define SCAN_Q      12
+#define SCAN_P      2
+VEC i32x16 panel_dot(i32x16 acc, panel_line line, const void *word) {
+    return _mm512_add_epi32(acc, _mm512_madd_epi16(line, avx512_word(word)));
+}
+VEC void panel_widen_u8(const uint8_t *in, uint16_t *out) {
+    _mm256_storeu_si256((__m256i *)out, _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)in)));
+}
+VEC void panel_widen_s8(const int8_t *in, int16_t *out) {
+    _mm256_storeu_si256((__m256i *)out, _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)in)));
+}
+
+#endif
+
+/* 16 accumulators, 4 query and 4 row registers. */
+#define TILE_Q 4
+#define TILE_R 4
+VEC void tile_store(const f32x16 *acc, float *out, size_t out_stride) {
+    f32x16 four[4]; /* quarter i of four[r]: what is left of query i and row r */
+    for (int r = 0; r < 4; r++)
+        four[r] = avx512_quarters(acc[r], acc[4 + r], acc[8 + r], acc[12 + r]);
+    f32x16 r01 = _mm512_add_ps(_mm512_shuffle_ps(four[0], four[1], 0x44),
+                               _mm512_shuffle_ps(four[0], four[1], 0xee));
+    f32x16 r23 = _mm512_add_ps(_mm512_shuffle_ps(four[2], four[3], 0x44),
+                               _mm512_shuffle_ps(four[2], four[3], 0xee));
+    f32x16 all =
+        _mm512_add_ps(_mm512_shuffle_ps(r01, r23, 0x88), _mm512_shuffle_ps(r01, r23, 0xdd));
+    _mm_storeu_ps(out, _mm512_castps512_ps128(all));
+    _mm_storeu_ps(out + out_stride, _mm512_extractf32x4_ps(all, 1));
+    _mm_storeu_ps(out + 2 * out_stride, _mm512_extractf32x4_ps(all, 2));
+    _mm_storeu_ps(out + 3 * out_stride, _mm512_extractf32x4_ps(all, 3));
+}
+
+#endif

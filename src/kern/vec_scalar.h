@@ -1,0 +1,190 @@
+/* The vocabulary in plain C: 16 lanes as arrays. It is the law that every other vec_*.h must equal bit by bit.
+ *
+ * The words (all levels have the same):
+ *   f32x16   zero, set1, load_{f32,f16,bf16,i8,u8}, load_tail_* (n = 1..15 elements, nothing else is read, the
+ *            missing ones are 0), add, sub, mul, fma(a,b,c) = a*b+c rounded once, abs, min, max, le (a 16-bit
+ *            mask), store, store_{f16,bf16,u8,s8}, reduce4 (four trees of 16 lanes)
+ *   i32x16   zero, add, to_f32, reduce4, store
+ *   s8x64    64 bytes of a query made ready; dot64 adds the products with 64 bytes of a row
+ *   panels   panel_dot adds the products of one 64-byte line (16 rows) with one word of a query
+ *   tiles    TILE_Q x TILE_R accumulators, tile_store
+ * max(a,b) is a > b ? a : b and min is a < b ? a : b, so that a NaN in a gives b. */
+#ifndef KITH_KERN_VEC_SCALAR_H
+#define KITH_KERN_VEC_SCALAR_H
+
+#include <math.h>
+#include <string.h>
+
+#include "kern/half.h"
+
+typedef struct {
+    float v[16];
+} f32x16;
+typedef struct {
+    uint32_t v[16];
+} i32x16;
+typedef const int8_t *s8x64;
+
+VEC f32x16 f32x16_set1(float x) {
+    f32x16 a;
+    for (int i = 0; i < 16; i++) a.v[i] = x;
+    return a;
+}
+VEC f32x16 f32x16_zero(void) { return f32x16_set1(0); }
+
+VEC f32x16 f32x16_load_tail_f32(const void *p, size_t n) {
+    f32x16 a = f32x16_zero();
+    memcpy(a.v, p, n * 4);
+    return a;
+}
+VEC f32x16 f32x16_load_tail_f16(const void *p, size_t n) {
+    uint16_t half[16] = {0};
+    memcpy(half, p, n * 2);
+    f32x16 a;
+    for (int i = 0; i < 16; i++) a.v[i] = half_from_f16(half[i]);
+    return a;
+}
+VEC f32x16 f32x16_load_tail_bf16(const void *p, size_t n) {
+    uint16_t half[16] = {0};
+    memcpy(half, p, n * 2);
+    f32x16 a;
+    for (int i = 0; i < 16; i++) a.v[i] = half_from_bf16(half[i]);
+    return a;
+}
+VEC f32x16 f32x16_load_tail_i8(const void *p, size_t n) {
+    const int8_t *byte = p;
+    f32x16 a = f32x16_zero();
+    for (size_t i = 0; i < n; i++) a.v[i] = byte[i];
+    return a;
+}
+VEC f32x16 f32x16_load_tail_u8(const void *p, size_t n) {
+    const uint8_t *byte = p;
+    f32x16 a = f32x16_zero();
+    for (size_t i = 0; i < n; i++) a.v[i] = byte[i];
+    return a;
+}
+VEC f32x16 f32x16_load_f32(const void *p) { return f32x16_load_tail_f32(p, 16); }
+VEC f32x16 f32x16_load_f16(const void *p) { return f32x16_load_tail_f16(p, 16); }
+VEC f32x16 f32x16_load_bf16(const void *p) { return f32x16_load_tail_bf16(p, 16); }
+VEC f32x16 f32x16_load_i8(const void *p) { return f32x16_load_tail_i8(p, 16); }
+VEC f32x16 f32x16_load_u8(const void *p) { return f32x16_load_tail_u8(p, 16); }
+
+#define SCALAR_MAP(name, expr)                        \
+    VEC f32x16 name(f32x16 a, f32x16 b) {             \
+        f32x16 r;                                     \
+        for (int i = 0; i < 16; i++) r.v[i] = (expr); \
+        return r;                                     \
+    }
+SCALAR_MAP(f32x16_add, a.v[i] + b.v[i])
+SCALAR_MAP(f32x16_sub, a.v[i] - b.v[i])
+SCALAR_MAP(f32x16_mul, a.v[i] * b.v[i])
+SCALAR_MAP(f32x16_min, a.v[i] < b.v[i] ? a.v[i] : b.v[i])
+SCALAR_MAP(f32x16_max, a.v[i] > b.v[i] ? a.v[i] : b.v[i])
+#undef SCALAR_MAP
+
+VEC f32x16 f32x16_fma(f32x16 a, f32x16 b, f32x16 c) {
+    for (int i = 0; i < 16; i++) c.v[i] = fmaf(a.v[i], b.v[i], c.v[i]);
+    return c;
+}
+VEC f32x16 f32x16_abs(f32x16 a) {
+    for (int i = 0; i < 16; i++) a.v[i] = fabsf(a.v[i]);
+    return a;
+}
+VEC unsigned f32x16_le(f32x16 a, f32x16 b) {
+    unsigned mask = 0;
+    for (int i = 0; i < 16; i++) mask |= (unsigned)(a.v[i] <= b.v[i]) << i;
+    return mask;
+}
+VEC void f32x16_store(float *p, f32x16 a) { memcpy(p, a.v, sizeof a.v); }
+VEC void f32x16_store_f16(uint16_t *p, f32x16 a) {
+    for (int i = 0; i < 16; i++) p[i] = half_to_f16(a.v[i]);
+}
+VEC void f32x16_store_bf16(uint16_t *p, f32x16 a) {
+    for (int i = 0; i < 16; i++) p[i] = half_to_bf16(a.v[i]);
+}
+/* Round to even by pushing the fraction out of the mantissa: |a| is at most 255. */
+VEC void f32x16_store_u8(uint8_t *p, f32x16 a) {
+    for (int i = 0; i < 16; i++) p[i] = (uint8_t)((a.v[i] + 0x1.8p23f) - 0x1.8p23f);
+}
+VEC void f32x16_store_s8(int8_t *p, f32x16 a) {
+    for (int i = 0; i < 16; i++) p[i] = (int8_t)((a.v[i] + 0x1.8p23f) - 0x1.8p23f);
+}
+VEC float f32x16_reduce(f32x16 a) {
+    for (int half = 8; half >= 1; half /= 2)
+        for (int i = 0; i < half; i++) a.v[i] = a.v[i] + a.v[i + half];
+    return a.v[0];
+}
+VEC void f32x16_reduce4(f32x16 a, f32x16 b, f32x16 c, f32x16 d, float *out) {
+    out[0] = f32x16_reduce(a);
+    out[1] = f32x16_reduce(b);
+    out[2] = f32x16_reduce(c);
+    out[3] = f32x16_reduce(d);
+}
+
+VEC i32x16 i32x16_zero(void) {
+    i32x16 a = {{0}};
+    return a;
+}
+VEC i32x16 i32x16_add(i32x16 a, i32x16 b) {
+    for (int i = 0; i < 16; i++) a.v[i] += b.v[i];
+    return a;
+}
+VEC f32x16 i32x16_to_f32(i32x16 a) {
+    f32x16 r;
+    for (int i = 0; i < 16; i++) r.v[i] = (float)(int32_t)a.v[i];
+    return r;
+}
+VEC uint32_t i32x16_reduce(i32x16 a) {
+    uint32_t sum = 0;
+    for (int i = 0; i < 16; i++) sum += a.v[i];
+    return sum;
+}
+VEC void i32x16_reduce4(i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t *out) {
+    out[0] = (int32_t)i32x16_reduce(a);
+    out[1] = (int32_t)i32x16_reduce(b);
+    out[2] = (int32_t)i32x16_reduce(c);
+    out[3] = (int32_t)i32x16_reduce(d);
+}
+
+VEC s8x64 s8x64_load(const int8_t *p) { return p; }
+VEC i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 query) {
+    for (int i = 0; i < 64; i++) acc.v[i % 16] += (uint32_t)(row[i] * query[i]);
+    return acc;
+}
+
+/* Integer pairs: what 16 (or n) elements of two vectors add to a sum. */
+#define INT_STEP 16
+VEC i32x16 i32x16_step(i32x16 acc, const void *a, const void *b, size_t n, int is_u8, int metric) {
+    for (size_t i = 0; i < n; i++) {
+        int x = is_u8 ? ((const uint8_t *)a)[i] : ((const int8_t *)a)[i];
+        int y = is_u8 ? ((const uint8_t *)b)[i] : ((const int8_t *)b)[i];
+        int diff = x - y;
+        acc.v[i] += (uint32_t)(metric == KERN_DOT    ? x * y
+                               : metric == KERN_L2SQ ? diff * diff
+                               : diff < 0            ? -diff
+                                                     : diff);
+    }
+    return acc;
+}
+
+/* A line: 4 codes of each of 16 rows, row by row. */
+#define PANEL_CODES 4
+#define SCAN_Q      2
+#define SCAN_P      1
+typedef const uint8_t *panel_line;
+VEC panel_line panel_load(const uint8_t *line) { return line; }
+VEC i32x16 panel_dot(i32x16 acc, panel_line line, const void *word) {
+    const int8_t *query = word;
+    for (int row = 0; row < 16; row++)
+        for (int i = 0; i < 4; i++) acc.v[row] += (uint32_t)(line[row * 4 + i] * query[i]);
+    return acc;
+}
+
+#define TILE_Q 1
+#define TILE_R 4
+VEC void tile_store(const f32x16 *acc, float *out, size_t out_stride) {
+    (void)out_stride;
+    f32x16_reduce4(acc[0], acc[1], acc[2], acc[3], out);
+}
+
+#endif
