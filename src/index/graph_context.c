@@ -1,0 +1,79 @@
+/* A walker's scratch: visited marks, candidate arrays, scorers. One a reader slot or builder's worker.
+ *
+ * Sizes only grow, so that after a thread's first calls nothing is allocated. Visited marks are one byte a row that
+ * holds the number of the walk that saw the row last; after 255 walks the array is cleared once. */
+#include "index/graph.h"
+
+static bool grow(struct mem_account *owner, void *array, size_t element, uint32_t *cap,
+                 uint32_t want) {
+    void **slot = array;
+    if (want <= *cap) return true;
+    uint32_t room = want + want / 2;
+    void *grown = mem_resize(owner, *slot, *cap * element, room * element);
+    if (!grown) return false;
+    *slot = grown;
+    *cap = room;
+    return true;
+}
+
+static bool scorers_ready(struct graph_context *context, struct mem_account *owner,
+                          const struct store *store) {
+    size_t one = bits_round_up(scorer_bytes(&store->walk), 64);
+    size_t exact = bits_round_up(scorer_bytes(store_exact_code(store)), 64);
+    size_t need = one + (exact > one ? exact : one);
+    if (need > context->scratch_bytes) {
+        uint8_t *scratch = mem_new(owner, need);
+        if (!scratch) return false;
+        mem_free(owner, context->scratch, context->scratch_bytes);
+        context->scratch = scratch;
+        context->scratch_bytes = need;
+    }
+    scorer_init(&context->query, &store->walk, context->scratch);
+    scorer_init(&context->other, &store->walk, context->scratch + one);
+    return true;
+}
+
+bool context_ready(struct graph_context *context, struct graph *graph, const struct store *store,
+                   uint32_t rows_n, uint32_t ef) {
+    struct mem_account *owner = &graph->index.mem;
+    if (rows_n > context->n_visited) {
+        uint32_t cap = context->n_visited;
+        if (!grow(owner, &context->visited, 1, &cap, rows_n)) return false;
+        context->n_visited = cap;
+    }
+    /* One spare place each: pools are filled before the last is dropped. */
+    return grow(owner, &context->pool, sizeof(graph_key), &context->pool_cap, ef + 1) &&
+           grow(owner, &context->prune, sizeof(graph_key), &context->prune_cap, ef + 1) &&
+           scorers_ready(context, owner, store);
+}
+
+bool context_ready_filtered(struct graph_context *context, struct graph *graph, uint32_t rows_n,
+                            uint32_t ef) {
+    struct mem_account *owner = &graph->index.mem;
+    return grow(owner, &context->pool, sizeof(graph_key), &context->pool_cap, rows_n + 1) &&
+           grow(owner, &context->found, sizeof(graph_key), &context->found_cap, ef + 1);
+}
+
+void context_deinit(struct graph_context *context, struct graph *graph) {
+    struct mem_account *owner = &graph->index.mem;
+    mem_free(owner, context->visited, context->n_visited);
+    mem_free(owner, context->pool, context->pool_cap * sizeof(graph_key));
+    mem_free(owner, context->found, context->found_cap * sizeof(graph_key));
+    mem_free(owner, context->prune, context->prune_cap * sizeof(graph_key));
+    mem_free(owner, context->scratch, context->scratch_bytes);
+    *context = (struct graph_context){0};
+}
+
+uint64_t context_bytes(const struct graph_context *context) {
+    return context->n_visited + context->scratch_bytes +
+           ((uint64_t)context->pool_cap + context->found_cap + context->prune_cap) *
+               sizeof(graph_key);
+}
+
+uint8_t context_mark(struct graph_context *context) {
+    if (context->mark == UINT8_MAX) {
+        __builtin_memset(context->visited, 0, context->n_visited);
+        context->mark = 0;
+    }
+    return ++context->mark;
+}
