@@ -143,15 +143,13 @@ static void DIST(tile)(const float *queries, size_t q_stride, size_t n_q, const 
                     row[r] = (const ELEM *)((const char *)rows + (j + r) * stride);
                 DIST(block)(query, row, dim, out + q * out_stride + j, out_stride);
             }
-            for (size_t c = 0; c < TILE_Q && whole < to; c++)
-                DIST(rows)
-                (query[c], (const char *)rows + whole * stride, stride, to - whole, dim,
-                 out + (q + c) * out_stride + whole);
+            for (size_t c = 0; c < TILE_Q && whole < to; c++) DIST(rows)
+            (query[c], (const char *)rows + whole * stride, stride, to - whole, dim,
+             out + (q + c) * out_stride + whole);
         }
-        for (; q < n_q; q++)
-            DIST(rows)
-            (queries + q * q_stride, (const char *)rows + from * stride, stride, to - from, dim,
-             out + q * out_stride + from);
+        for (; q < n_q; q++) DIST(rows)
+        (queries + q * q_stride, (const char *)rows + from * stride, stride, to - from, dim,
+         out + q * out_stride + from);
     }
 }
 

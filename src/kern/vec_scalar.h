@@ -17,6 +17,9 @@
 
 #include "kern/half.h"
 
+/* Calls, not copies: as code inlined everywhere, plain C takes a minute to compile. */
+#define LAW static __attribute__((noinline, unused))
+
 typedef struct {
     float v[16];
 } f32x16;
@@ -32,45 +35,45 @@ VEC f32x16 f32x16_set1(float x) {
 }
 VEC f32x16 f32x16_zero(void) { return f32x16_set1(0); }
 
-VEC f32x16 f32x16_load_tail_f32(const void *p, size_t n) {
+LAW f32x16 f32x16_load_tail_f32(const void *p, size_t n) {
     f32x16 a = f32x16_zero();
     memcpy(a.v, p, n * 4);
     return a;
 }
-VEC f32x16 f32x16_load_tail_f16(const void *p, size_t n) {
+LAW f32x16 f32x16_load_tail_f16(const void *p, size_t n) {
     uint16_t half[16] = {0};
     memcpy(half, p, n * 2);
     f32x16 a;
     for (int i = 0; i < 16; i++) a.v[i] = half_from_f16(half[i]);
     return a;
 }
-VEC f32x16 f32x16_load_tail_bf16(const void *p, size_t n) {
+LAW f32x16 f32x16_load_tail_bf16(const void *p, size_t n) {
     uint16_t half[16] = {0};
     memcpy(half, p, n * 2);
     f32x16 a;
     for (int i = 0; i < 16; i++) a.v[i] = half_from_bf16(half[i]);
     return a;
 }
-VEC f32x16 f32x16_load_tail_i8(const void *p, size_t n) {
+LAW f32x16 f32x16_load_tail_i8(const void *p, size_t n) {
     const int8_t *byte = p;
     f32x16 a = f32x16_zero();
     for (size_t i = 0; i < n; i++) a.v[i] = byte[i];
     return a;
 }
-VEC f32x16 f32x16_load_tail_u8(const void *p, size_t n) {
+LAW f32x16 f32x16_load_tail_u8(const void *p, size_t n) {
     const uint8_t *byte = p;
     f32x16 a = f32x16_zero();
     for (size_t i = 0; i < n; i++) a.v[i] = byte[i];
     return a;
 }
-VEC f32x16 f32x16_load_f32(const void *p) { return f32x16_load_tail_f32(p, 16); }
-VEC f32x16 f32x16_load_f16(const void *p) { return f32x16_load_tail_f16(p, 16); }
-VEC f32x16 f32x16_load_bf16(const void *p) { return f32x16_load_tail_bf16(p, 16); }
-VEC f32x16 f32x16_load_i8(const void *p) { return f32x16_load_tail_i8(p, 16); }
-VEC f32x16 f32x16_load_u8(const void *p) { return f32x16_load_tail_u8(p, 16); }
+LAW f32x16 f32x16_load_f32(const void *p) { return f32x16_load_tail_f32(p, 16); }
+LAW f32x16 f32x16_load_f16(const void *p) { return f32x16_load_tail_f16(p, 16); }
+LAW f32x16 f32x16_load_bf16(const void *p) { return f32x16_load_tail_bf16(p, 16); }
+LAW f32x16 f32x16_load_i8(const void *p) { return f32x16_load_tail_i8(p, 16); }
+LAW f32x16 f32x16_load_u8(const void *p) { return f32x16_load_tail_u8(p, 16); }
 
 #define SCALAR_MAP(name, expr)                        \
-    VEC f32x16 name(f32x16 a, f32x16 b) {             \
+    LAW f32x16 name(f32x16 a, f32x16 b) {             \
         f32x16 r;                                     \
         for (int i = 0; i < 16; i++) r.v[i] = (expr); \
         return r;                                     \
@@ -82,7 +85,7 @@ SCALAR_MAP(f32x16_min, a.v[i] < b.v[i] ? a.v[i] : b.v[i])
 SCALAR_MAP(f32x16_max, a.v[i] > b.v[i] ? a.v[i] : b.v[i])
 #undef SCALAR_MAP
 
-VEC f32x16 f32x16_fma(f32x16 a, f32x16 b, f32x16 c) {
+LAW f32x16 f32x16_fma(f32x16 a, f32x16 b, f32x16 c) {
     for (int i = 0; i < 16; i++) c.v[i] = fmaf(a.v[i], b.v[i], c.v[i]);
     return c;
 }
@@ -95,26 +98,26 @@ VEC unsigned f32x16_le(f32x16 a, f32x16 b) {
     for (int i = 0; i < 16; i++) mask |= (unsigned)(a.v[i] <= b.v[i]) << i;
     return mask;
 }
-VEC void f32x16_store(float *p, f32x16 a) { memcpy(p, a.v, sizeof a.v); }
-VEC void f32x16_store_f16(uint16_t *p, f32x16 a) {
+LAW void f32x16_store(float *p, f32x16 a) { memcpy(p, a.v, sizeof a.v); }
+LAW void f32x16_store_f16(uint16_t *p, f32x16 a) {
     for (int i = 0; i < 16; i++) p[i] = half_to_f16(a.v[i]);
 }
-VEC void f32x16_store_bf16(uint16_t *p, f32x16 a) {
+LAW void f32x16_store_bf16(uint16_t *p, f32x16 a) {
     for (int i = 0; i < 16; i++) p[i] = half_to_bf16(a.v[i]);
 }
 /* Round to even by pushing the fraction out of the mantissa: |a| is at most 255. */
-VEC void f32x16_store_u8(uint8_t *p, f32x16 a) {
+LAW void f32x16_store_u8(uint8_t *p, f32x16 a) {
     for (int i = 0; i < 16; i++) p[i] = (uint8_t)((a.v[i] + 0x1.8p23f) - 0x1.8p23f);
 }
-VEC void f32x16_store_s8(int8_t *p, f32x16 a) {
+LAW void f32x16_store_s8(int8_t *p, f32x16 a) {
     for (int i = 0; i < 16; i++) p[i] = (int8_t)((a.v[i] + 0x1.8p23f) - 0x1.8p23f);
 }
-VEC float f32x16_reduce(f32x16 a) {
+LAW float f32x16_reduce(f32x16 a) {
     for (int half = 8; half >= 1; half /= 2)
         for (int i = 0; i < half; i++) a.v[i] = a.v[i] + a.v[i + half];
     return a.v[0];
 }
-VEC void f32x16_reduce4(f32x16 a, f32x16 b, f32x16 c, f32x16 d, float *out) {
+LAW void f32x16_reduce4(f32x16 a, f32x16 b, f32x16 c, f32x16 d, float *out) {
     out[0] = f32x16_reduce(a);
     out[1] = f32x16_reduce(b);
     out[2] = f32x16_reduce(c);
@@ -147,14 +150,14 @@ VEC void i32x16_reduce4(i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t *out) {
 }
 
 VEC s8x64 s8x64_load(const int8_t *p) { return p; }
-VEC i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 query) {
+LAW i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 query) {
     for (int i = 0; i < 64; i++) acc.v[i % 16] += (uint32_t)(row[i] * query[i]);
     return acc;
 }
 
 /* Integer pairs: what 16 (or n) elements of two vectors add to a sum. */
 #define INT_STEP 16
-VEC i32x16 i32x16_step(i32x16 acc, const void *a, const void *b, size_t n, int is_u8, int metric) {
+LAW i32x16 i32x16_step(i32x16 acc, const void *a, const void *b, size_t n, int is_u8, int metric) {
     for (size_t i = 0; i < n; i++) {
         int x = is_u8 ? ((const uint8_t *)a)[i] : ((const int8_t *)a)[i];
         int y = is_u8 ? ((const uint8_t *)b)[i] : ((const int8_t *)b)[i];
