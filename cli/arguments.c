@@ -1,0 +1,80 @@
+/* Arguments that many commands share, and numbers that are checked where they are given. */
+#include "cli.h"
+
+#include <errno.h>
+#include <math.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint32_t processor_count(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set)) return 1;
+    int n = CPU_COUNT(&set);
+    return n > 0 ? (uint32_t)n : 1;
+}
+
+bool is_stream(const char *path) { return strcmp(path, "-") == 0; }
+
+void shared_options_init(shared_options *o) {
+    *o = (shared_options){.threads = processor_count(), .metric = KITH_METRIC_L2};
+}
+
+uint64_t argument_count(struct argp_state *state, const char *option, const char *text,
+                        uint64_t low, uint64_t high) {
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || value < low || value > high)
+        argp_error(state, "%s: \"%s\" is not a whole number from %llu to %llu", option, text,
+                   (unsigned long long)low, (unsigned long long)high);
+    return value;
+}
+
+double argument_number(struct argp_state *state, const char *option, const char *text, double low,
+                       double high) {
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end || !(value >= low && value <= high)) {
+        if (isfinite(low) && isfinite(high) && fabs(high) < 1e30)
+            argp_error(state, "%s: \"%s\" is not a number from %g to %g", option, text, low, high);
+        else if (fabs(low) < 1e30)
+            argp_error(state, "%s: \"%s\" is not a number from %g on", option, text, low);
+        else
+            argp_error(state, "%s: \"%s\" is not a number", option, text);
+    }
+    return value;
+}
+
+static format argument_format(struct argp_state *state, const char *option, const char *text) {
+    format f = format_parse(text);
+    if (f == FORMAT_AUTO)
+        argp_error(state, "%s: \"%s\" is no format that kith knows", option, text);
+    return f;
+}
+
+error_t shared_option(int key, const char *arg, struct argp_state *state, shared_options *o) {
+    kith_error err;
+    switch (key) {
+    case KEY_JSON: o->json = true; return 0;
+    case KEY_THREADS:
+        o->threads = (uint32_t)argument_count(state, "--threads", arg, 1, 4096);
+        return 0;
+    case KEY_FROM: o->read.format = argument_format(state, "--from", arg); return 0;
+    case 'm':
+        if (kith_metric_parse(arg, &o->metric, &err)) argp_error(state, "--metric: %s", err.text);
+        o->metric_given = true;
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+error_t argument_positional(struct argp_state *state, const char *text, const char **names,
+                            unsigned max) {
+    if (state->arg_num >= max) {
+        argp_error(state, "\"%s\" is one argument too many", text);
+        return EINVAL;
+    }
+    names[state->arg_num] = text;
+    return 0;
+}

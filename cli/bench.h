@@ -1,0 +1,72 @@
+/* What kith bench measures: a run is an index, a point one setting of its search, measured again and again. */
+#ifndef KITH_CLI_BENCH_H
+#define KITH_CLI_BENCH_H
+
+#include "cli.h"
+#include "statistics.h"
+
+#define BENCH_MAX_RUNS    64
+#define BENCH_MAX_POINTS  64
+#define BENCH_MAX_REPEATS 99
+enum { BENCH_N_TARGETS = 4 };
+extern const char *const bench_target_names[BENCH_N_TARGETS]; /* "0.90" … */
+
+/* Data and settings, the same for all runs. */
+typedef struct bench_setup {
+    vectors base, queries;
+    size_t n;       /* queries that the truth covers */
+    int64_t *truth; /* n rows of k ids */
+    float *dists;   /* their distances */
+    uint32_t k, threads, build_threads, repeats;
+    kith_metric metric;
+    bool batch;
+    const char *base_name;
+} bench_setup;
+
+/* One pass over all queries. Latencies in microseconds; NAN in a batch. */
+typedef struct bench_pass {
+    double qps_wall, qps_cpu;
+    summary latency;
+} bench_pass;
+
+typedef struct bench_point {
+    uint32_t ef; /* 0: the index has no such setting */
+    kith_eval quality;
+    bench_pass *passes; /* one a repeat */
+    bench_pass median;  /* of each figure; minimum and maximum over all passes */
+} bench_point;
+
+typedef struct bench_run {
+    const char *spec;
+    kith_index *index;
+    double build_wall_s, build_cpu_s;
+    kith_index_stats stats;
+    size_t n_points;
+    bench_point points[BENCH_MAX_POINTS];
+    double at[BENCH_N_TARGETS]; /* CPU-time QPS at the targets; NAN: not reached */
+} bench_run;
+
+typedef struct bench_machine {
+    char cpu[128], kernel[128], compiler[64];
+    const char *isa, *version;
+    uint32_t cores;
+} bench_machine;
+
+/* bench_measure.c */
+int bench_prepare(bench_setup *s, const id_table *truth, kith_error *err);
+int bench_build(const bench_setup *s, bench_run *run, const kith_index_options *options,
+                kith_error *err);
+/* The quality of a point, which also warms it up. */
+int bench_quality(const bench_setup *s, const bench_run *run, bench_point *point, kith_error *err);
+int bench_measure(const bench_setup *s, const bench_run *run, const bench_point *point,
+                  bench_pass *out, kith_error *err);
+/* Medians over the repeats, and the speed at the targets. */
+void bench_conclude(const bench_setup *s, bench_run *run);
+
+/* bench_report.c, bench_html.c */
+void bench_machine_get(bench_machine *m);
+void bench_print(const bench_setup *s, const bench_run *runs, size_t n_runs, FILE *file);
+bool bench_print_json(const bench_setup *s, const bench_run *runs, size_t n_runs, FILE *file);
+bool bench_print_html(const bench_setup *s, const bench_run *runs, size_t n_runs, FILE *file);
+
+#endif

@@ -1,0 +1,110 @@
+/* Index files as commands meet them: by path, or through a standard stream.
+ *
+ * The library opens and saves paths. A stream goes through a temporary file in $TMPDIR that nobody
+ * else sees: it is unlinked as soon as it is open. */
+#include "cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int fail_io(kith_error *err, const char *what) {
+    int code = errno == ENOSPC || errno == EDQUOT ? KITH_ENOSPC : KITH_EIO;
+    return format_fail(err, code, -1, "%s: %s", what, strerror(errno));
+}
+
+static int copy_fd(int from, int to, kith_error *err) {
+    char buffer[1 << 16];
+    for (;;) {
+        ssize_t got = read(from, buffer, sizeof buffer);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail_io(err, "cannot be read");
+        if (got == 0) return KITH_OK;
+        for (ssize_t done = 0; done < got;) {
+            ssize_t put = write(to, buffer + done, (size_t)(got - done));
+            if (put < 0 && errno == EINTR) continue;
+            if (put < 0) return fail_io(err, "cannot be written");
+            done += put;
+        }
+    }
+}
+
+/* A new file in $TMPDIR; path has room for 4096 bytes. */
+static int temporary_file(char *path, int *fd, kith_error *err) {
+    const char *folder = getenv("TMPDIR");
+    snprintf(path, 4096, "%s/kith.XXXXXX", folder && *folder ? folder : "/tmp");
+    *fd = mkstemp(path);
+    return *fd < 0 ? fail_io(err, "no temporary file") : KITH_OK;
+}
+
+int index_open(kith_index **out, const char *path, int mode, kith_error *err) {
+    if (strcmp(path, "-") != 0) return kith_index_open(out, path, mode, err);
+    char temporary[4096];
+    int fd;
+    int code = temporary_file(temporary, &fd, err);
+    if (code) return code;
+    code = copy_fd(STDIN_FILENO, fd, err);
+    close(fd);
+    if (!code) code = kith_index_open(out, temporary, mode, err);
+    unlink(temporary);
+    return code;
+}
+
+int index_save(const kith_index *index, const char *path, kith_error *err) {
+    if (strcmp(path, "-") != 0) return kith_index_save(index, path, err);
+    char temporary[4096];
+    int fd;
+    int code = temporary_file(temporary, &fd, err);
+    if (code) return code;
+    close(fd);
+    code = kith_index_save(index, temporary, err);
+    fd = code ? -1 : open(temporary, O_RDONLY | O_CLOEXEC);
+    unlink(temporary);
+    if (code) return code;
+    if (fd < 0) return fail_io(err, "temporary file");
+    fflush(stdout);
+    code = copy_fd(fd, STDOUT_FILENO, err);
+    close(fd);
+    return code;
+}
+
+bool is_index_file(const char *path) {
+    char magic[8] = "";
+    FILE *file = strcmp(path, "-") == 0 ? NULL : fopen(path, "rb");
+    if (!file) return false;
+    size_t n = fread(magic, 1, sizeof magic, file);
+    fclose(file);
+    return n == sizeof magic && memcmp(magic, "KITHIDX\n", sizeof magic) == 0;
+}
+
+int check_dim(const vectors *v, size_t dim, kith_error *err) {
+    if (v->dim == dim) return KITH_OK;
+    return format_fail(err, KITH_EDIM, -1, "%zu dimensions, the index has %zu", v->dim, dim);
+}
+
+int filter_read(kith_filter *out, uint64_t **bits, const char *path, const read_options *options,
+                kith_error *err) {
+    id_table list;
+    *bits = NULL;
+    int code = id_list_read(&list, path, options, err);
+    if (code) return code;
+    int64_t highest = -1;
+    for (size_t i = 0; i < list.n && !code; i++) {
+        if (list.ids[i] < 0)
+            code = format_fail(err, KITH_EFILTER, (int64_t)i, "id %lld is negative",
+                               (long long)list.ids[i]);
+        if (list.ids[i] > highest) highest = list.ids[i];
+    }
+    size_t n_words = (size_t)highest / 64 + 1;
+    if (!code) *bits = calloc(n_words, sizeof **bits);
+    if (!code && !*bits)
+        code =
+            format_fail(err, KITH_ENOMEM, -1, "no memory for ids up to %lld", (long long)highest);
+    for (size_t i = 0; i < list.n && !code; i++)
+        (*bits)[list.ids[i] / 64] |= (uint64_t)1 << (list.ids[i] % 64);
+    if (!code) *out = (kith_filter){.bits = *bits, .n_bits = (uint64_t)highest + 1};
+    id_table_free(&list);
+    return code;
+}
