@@ -12,26 +12,26 @@
 #include "index/rows.h"
 
 struct search_call;
-struct index_file;   /* sections of an open file, index/file.h */
-struct file_sections;/* sections being written, index/file.h */
+struct index_file;    /* sections of an open file, index/file.h */
+struct file_sections; /* sections being written, index/file.h */
 
 struct index_ops {
     const char *kind; /* "flat", "hnsw" */
     /* Frees what the implementation added; rows, spec, and the object itself are freed by index_free. */
     void (*deinit)(struct kith_index *index);
-    int (*add)(struct kith_index *index, size_t n, const float *x, const int64_t *ids, const kith_work *work,
-               kith_error *err);
+    int (*add)(struct kith_index *index, size_t n, const float *x, const int64_t *ids,
+               const kith_work *work, kith_error *err);
     /* Replace the vectors of ids that are present: rows_update_begin … commit, old rows to rows_release. */
-    int (*update)(struct kith_index *index, size_t n, const float *x, const int64_t *ids, const kith_work *work,
-                  kith_error *err);
+    int (*update)(struct kith_index *index, size_t n, const float *x, const int64_t *ids,
+                  const kith_work *work, kith_error *err);
     int (*remove)(struct kith_index *index, size_t n, const int64_t *ids, kith_error *err);
     /* Keep writers out (searches go on) from pause to resume, by the same thread: save runs rows_save and save in between.
      * Taken before any lock of rows.h. */
     void (*pause)(struct kith_index *index);
     void (*resume)(struct kith_index *index);
     /* One thread, n queries; inside distances out. */
-    int (*search)(struct kith_index *index, const struct search_call *call, size_t n, const float *queries,
-                  int64_t *ids, float *dists, kith_error *err);
+    int (*search)(struct kith_index *index, const struct search_call *call, size_t n,
+                  const float *queries, int64_t *ids, float *dists, kith_error *err);
     /* Adds its components and figures to what index.c filled in for the rows. */
     void (*stats)(const struct kith_index *index, kith_index_stats *stats);
     int (*check)(const struct kith_index *index, kith_error *err);
@@ -49,7 +49,8 @@ struct kith_index {
     char spec[64]; /* canonical */
     size_t object_bytes;
     struct file_map map; /* when mapped */
-    bool chooses;        /* Auto: an empty flat index that at the first add makes `chosen` and from then on stands for it */
+    bool
+        chooses; /* Auto: an empty flat index that at the first add makes `chosen` and from then on stands for it */
     _Atomic(struct kith_index *) chosen;
     pthread_mutex_t choosing;
 };
@@ -69,10 +70,10 @@ int factory_parse(const char *spec, struct index_spec *out, kith_error *err);
 void factory_print(const struct index_spec *spec, char *text, size_t size);
 
 /* Make an index for a parsed spec: the implementation's object (mem_new without an owner), rows initialised. */
-int index_new_flat(struct kith_index **out, const struct index_spec *spec, const kith_index_options *options,
-                   kith_error *err);
-int index_new_graph(struct kith_index **out, const struct index_spec *spec, const kith_index_options *options,
-                    kith_error *err);
+int index_new_flat(struct kith_index **out, const struct index_spec *spec,
+                   const kith_index_options *options, kith_error *err);
+int index_new_graph(struct kith_index **out, const struct index_spec *spec,
+                    const kith_index_options *options, kith_error *err);
 
 /* index.c: the whole object, whatever it is. */
 int index_new(struct kith_index **out, uint32_t dim, kith_metric metric, const char *spec,
@@ -82,12 +83,13 @@ void index_free(struct kith_index *index);
 struct kith_index *index_real(const struct kith_index *index);
 /* The same for an add of n rows: an Auto chooses now, and *fresh is what it chose, to be published by index_chose after
  * the add went well, or freed. index_choose returns with `choosing` locked where *fresh is not NULL. */
-int index_choose(struct kith_index *index, size_t n, struct kith_index **real, struct kith_index **fresh,
-                 kith_error *err);
+int index_choose(struct kith_index *index, size_t n, struct kith_index **real,
+                 struct kith_index **fresh, kith_error *err);
 void index_chose(struct kith_index *index, struct kith_index *fresh, bool publish);
 void index_stats(const struct kith_index *index, kith_index_stats *stats);
 int index_check(const struct kith_index *index, kith_error *err);
-int index_check_file(const struct kith_index *index, kith_error *err); /* of a map: every checksum */
+int index_check_file(const struct kith_index *index,
+                     kith_error *err); /* of a map: every checksum */
 int index_save(const struct kith_index *index, const char *path, kith_error *err);
 int index_open(struct kith_index **out, const char *path, bool map, kith_error *err);
 

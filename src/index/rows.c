@@ -17,6 +17,7 @@ static void init_locks(struct rows *rows) {
     pthread_rwlock_init(&rows->layout, &attr);
     pthread_rwlockattr_destroy(&attr);
     pthread_mutex_init(&rows->ids_lock, NULL);
+    pthread_mutex_init(&rows->commit_lock, NULL);
 }
 
 int rows_init(struct rows *rows, const struct rows_config *config, struct mem_account *owner,
@@ -48,6 +49,7 @@ void rows_deinit(struct rows *rows) {
     id_map_deinit(&rows->ids, rows->owner);
     pthread_rwlock_destroy(&rows->layout);
     pthread_mutex_destroy(&rows->ids_lock);
+    pthread_mutex_destroy(&rows->commit_lock);
 }
 
 /* ---- bits -------------------------------------------------------------------------------------- */

@@ -40,6 +40,8 @@
 
 #define ROW_NONE UINT32_MAX
 
+struct scan_scratch;
+
 struct store {
     struct code walk;
     struct code orig; /* meaningful when has_orig and not shared */
@@ -49,6 +51,8 @@ struct store {
     struct segs walk_rows;
     struct segs orig_rows; /* unused when shared or not has_orig */
     struct segs err_of;    /* float a row */
+    _Atomic uint32_t
+        l2sq_bits; /* the bits of an f32: no row has a larger squared length (as kern.h sums it) */
 };
 
 /* What an index wants kept. */
@@ -78,10 +82,13 @@ struct rows {
     int64_t next_id;
     pthread_rwlock_t layout;
     pthread_mutex_t ids_lock;
+    pthread_mutex_t
+        commit_lock; /* outside ids_lock: an update's commit against a search that insists */
     uint32_t n_free, n_dead;
     uint32_t free_from; /* no free row is below */
     uint32_t trained_n; /* rows when the walk code was last trained */
     bool read_only;
+    _Atomic(struct scan_scratch *) scan; /* scan.c's, freed by scan_deinit */
 };
 
 int rows_init(struct rows *rows, const struct rows_config *config, struct mem_account *owner,

@@ -279,7 +279,8 @@ static int begin(struct rows *rows, struct claim *claim, kith_error *err) {
         pthread_rwlock_unlock(&rows->layout);
         return code;
     }
-    store_write(rows_store(rows), &claim->batch, claim->row);
+    store_write(atomic_load_explicit(&rows->store, memory_order_relaxed), &claim->batch,
+                claim->row);
     return KITH_OK;
 }
 
@@ -315,6 +316,7 @@ int rows_update_begin(struct rows *rows, size_t n, const float *x, const int64_t
 
 void rows_update_commit(struct rows *rows, size_t n, const uint32_t *new_row,
                         const uint32_t *old_row) {
+    pthread_mutex_lock(&rows->commit_lock);
     pthread_mutex_lock(&rows->ids_lock);
     atomic_fetch_add_explicit(&rows->n_updates, 1, memory_order_acq_rel);
     for (size_t i = 0; i < n; i++) {
@@ -326,6 +328,7 @@ void rows_update_commit(struct rows *rows, size_t n, const uint32_t *new_row,
     rows->n_dead += (uint32_t)n;
     atomic_fetch_add_explicit(&rows->n_updates, 1, memory_order_acq_rel);
     pthread_mutex_unlock(&rows->ids_lock);
+    pthread_mutex_unlock(&rows->commit_lock);
     pthread_rwlock_unlock(&rows->layout);
 }
 

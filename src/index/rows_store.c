@@ -22,10 +22,6 @@
 /* A float dot of vectors shorter than this may lose its digits to underflow: no bound is given. */
 #define COSINE_L2SQ_MIN 1e-30f
 
-static bool is_byte_code(const struct code *code) {
-    return code->kind == CODE_U8 || code->kind == CODE_SQ8;
-}
-
 uint64_t store_code_bytes(const struct code *code) {
     return code->kind == CODE_SQ8 ? 3u * (uint64_t)code->dim * sizeof(float) : 0;
 }
@@ -37,7 +33,7 @@ int store_new(struct store **out, const struct rows_config *config, bool integra
     enum code_kind walk = integral ? CODE_U8 : config->walk;
     store->shared = integral || (config->keep_orig && config->orig == config->walk);
     store->has_orig = store->shared || config->keep_orig;
-    store->has_err = config->keep_err && store->has_orig && !store->shared;
+    store->has_err = config->keep_err && walk == CODE_SQ8 && store->has_orig && !store->shared;
     int code = code_init(&store->walk, walk, config->metric, config->dim, owner, err);
     if (code == KITH_OK && store->has_orig && !store->shared) {
         code = code_init(&store->orig, config->orig, config->metric, config->dim, owner, err);
@@ -129,20 +125,33 @@ static int train_anew(struct code *code, const struct rows *rows, const struct s
 /* ---- writing ----------------------------------------------------------------------------------- */
 
 struct writing {
-    const struct store *store;
+    struct store *store;
     const float *x;
     const uint32_t *row;
 };
 
-static void write_row(const struct store *store, const float *x, uint32_t row, bool orig) {
-    float err = code_encode(&store->walk, x, segs_at(&store->walk_rows, row));
+/* Raise the largest squared length; all are 0 or more, so that their bits are ordered as they are. */
+static void note_length(struct store *store, float l2sq) {
+    uint32_t bits, seen = atomic_load_explicit(&store->l2sq_bits, memory_order_relaxed);
+    memcpy(&bits, &l2sq, sizeof bits);
+    while (bits > seen &&
+           !atomic_compare_exchange_weak_explicit(&store->l2sq_bits, &seen, bits,
+                                                  memory_order_relaxed, memory_order_relaxed)) {}
+}
+
+static void write_row(struct store *store, const float *x, uint32_t row, bool orig) {
+    const struct kern *kern = kern_get();
+    float err = code_encode(&store->walk, x, segs_at(&store->walk_rows, row)), orig_err = 0;
     if (orig && store->has_orig && !store->shared)
-        code_encode(&store->orig, x, segs_at(&store->orig_rows, row));
+        orig_err = code_encode(&store->orig, x, segs_at(&store->orig_rows, row));
+    float l2sq = kern->pair[KITH_TYPE_F32][KERN_DOT](x, x, store->walk.dim);
+    note_length(store, l2sq);
     if (!store->has_err) return;
-    if (store->walk.metric == KITH_METRIC_COSINE) {
-        float l2sq = kern_get()->pair[KITH_TYPE_F32][KERN_DOT](x, x, store->walk.dim);
-        if (l2sq < COSINE_L2SQ_MIN && kern_get()->max_abs(x, store->walk.dim) > 0) err = INFINITY;
-    }
+    if (orig_err > 0) /* distances are to the original as it is kept */
+        err = nextafterf(err + orig_err, INFINITY);
+    if (store->walk.metric == KITH_METRIC_COSINE && l2sq < COSINE_L2SQ_MIN &&
+        kern->max_abs(x, store->walk.dim) > 0)
+        err = INFINITY;
     *(float *)(void *)segs_at(&store->err_of, row) = err;
 }
 
@@ -153,7 +162,7 @@ static void write_rows(void *context, uint32_t worker, size_t begin, size_t end)
         write_row(writing->store, writing->x + i * writing->store->walk.dim, writing->row[i], true);
 }
 
-void store_write(const struct store *store, const struct store_batch *batch, const uint32_t *row) {
+void store_write(struct store *store, const struct store_batch *batch, const uint32_t *row) {
     struct writing writing = {store, batch->x, row};
     thread_for(batch->threads, batch->n, WRITE_GRAIN, write_rows, &writing);
 }
@@ -161,7 +170,8 @@ void store_write(const struct store *store, const struct store_batch *batch, con
 /* ---- changing ---------------------------------------------------------------------------------- */
 
 struct moving {
-    const struct store *from, *to;
+    const struct store *from;
+    struct store *to;
     float *decoded; /* dim floats a worker */
     bool handed;    /* originals were handed over */
 };
@@ -221,7 +231,7 @@ int store_change(struct rows *rows, const struct store_batch *batch, uint32_t n,
         store_free(store, rows->owner);
         return code;
     }
-    if (is_byte_code(&store->walk)) rows->trained_n = n;
+    if (store->walk.kind == CODE_SQ8) rows->trained_n = n;
     atomic_store_explicit(&rows->store, store, memory_order_release);
     epoch_wait(&rows->epoch);
     if (hands) segs_init(&old->orig_rows, old->orig.stride);

@@ -26,7 +26,7 @@ bool store_suits(const struct rows *rows, const struct store_batch *batch);
  * publish it, and free the old one after a grace period. `layout` is held exclusively. */
 int store_change(struct rows *rows, const struct store_batch *batch, uint32_t n, kith_error *err);
 /* Encode a batch into rows that no reader can see. */
-void store_write(const struct store *store, const struct store_batch *batch, const uint32_t *row);
+void store_write(struct store *store, const struct store_batch *batch, const uint32_t *row);
 /* Bits a row, in words, under ids_lock (freed, held). */
 static inline uint64_t *row_word(const struct segs *bits, uint32_t row) {
     return (uint64_t *)(void *)segs_at(bits, row >> 6);

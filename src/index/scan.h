@@ -19,8 +19,7 @@ struct search_call {
     uint64_t deadline; /* clock_ns() at which to give up; 0 never */
 };
 
-static inline bool call_passes(const struct search_call *call, int64_t id)
-{
+static inline bool call_passes(const struct search_call *call, int64_t id) {
     if (call->filter.bits)
         return (uint64_t)id < call->filter.n_bits && bits_test(call->filter.bits, (uint64_t)id);
     return call->filter.pass == NULL || call->filter.pass(call->filter.context, id) != 0;
@@ -29,19 +28,26 @@ static inline bool call_passes(const struct search_call *call, int64_t id)
 /* k nearest of the live, passing rows for n queries (one: single-query path; from SCAN_BATCH_MIN on: packed panels).
  * ids[n][k], dists[n][k] INSIDE distances (smaller is nearer), missing KITH_NO_ID and INFINITY. Enters the epoch
  * itself. Scratch is kept per epoch slot; no allocation after warm-up. KITH_EDEADLINE, KITH_ENOMEM. */
-int scan_knn(struct rows *rows, const struct search_call *call, size_t n, const float *queries, int64_t *ids,
-             float *dists, kith_error *err);
+int scan_knn(struct rows *rows, const struct search_call *call, size_t n, const float *queries,
+             int64_t *ids, float *dists, kith_error *err);
 
-/* All live, passing rows at inside distance <= radius, in order; appended to a growing list. */
+struct scan_hit {
+    float dist;
+    int64_t id;
+};
+
+/* All live, passing rows at inside distance <= radius, nearest first: appended to a growing list, whose memory is not
+ * the index's. */
 struct scan_hits {
-    int64_t *ids;
-    float *dists;
+    struct scan_hit *hits;
     size_t n, capacity;
 };
 int scan_range(struct rows *rows, const struct search_call *call, const float *query, float radius,
                struct scan_hits *hits, kith_error *err);
+void scan_hits_deinit(struct scan_hits *hits);
 
-/* Scratch of one index, freed with it. */
-struct scan_scratch;
+/* Scratch: its bytes, and its end, before rows_deinit. */
+uint64_t scan_bytes(const struct rows *rows);
+void scan_deinit(struct rows *rows);
 
 #endif

@@ -1,0 +1,99 @@
+/* The object behind a kith_index, whatever kind it is: making, freeing, choosing, figures, checking. Files are in
+ * index_file.c, the public doors in src/api/index.c. */
+#include "index/index.h"
+
+#include "base/status.h"
+#include "index/scan.h"
+
+#define AUTO_FLAT_ROWS 20000u /* from here on a graph is the better choice */
+
+static int make(struct kith_index **out, const struct index_spec *spec,
+                const kith_index_options *options, kith_error *err) {
+    TRY(spec->graph ? index_new_graph(out, spec, options, err)
+                    : index_new_flat(out, spec, options, err));
+    struct kith_index *index = *out;
+    factory_print(spec, index->spec, sizeof index->spec);
+    index->chooses = spec->chooses;
+    pthread_mutex_init(&index->choosing, NULL);
+    return KITH_OK;
+}
+
+int index_new(struct kith_index **out, uint32_t dim, kith_metric metric, const char *spec,
+              const kith_index_options *options, kith_error *err) {
+    struct index_spec parsed;
+    TRY(factory_parse(spec, &parsed, err));
+    parsed.rows.dim = dim;
+    parsed.rows.metric = metric;
+    return make(out, &parsed, options, err);
+}
+
+void index_free(struct kith_index *index) {
+    if (!index) return;
+    index_free(atomic_load_explicit(&index->chosen, memory_order_acquire));
+    pthread_mutex_destroy(&index->choosing);
+    index->ops->deinit(index);
+    scan_deinit(&index->rows);
+    rows_deinit(&index->rows);
+    if (index->map.size) file_map_close(&index->map);
+    mem_free(NULL, index, index->object_bytes);
+}
+
+struct kith_index *index_real(const struct kith_index *index) {
+    struct kith_index *chosen = atomic_load_explicit(&index->chosen, memory_order_acquire);
+    return chosen ? chosen : (struct kith_index *)(uintptr_t)index;
+}
+
+int index_choose(struct kith_index *index, size_t n, struct kith_index **real,
+                 struct kith_index **fresh, kith_error *err) {
+    *fresh = NULL;
+    *real = index_real(index);
+    if (!index->chooses || *real != index) return KITH_OK;
+    pthread_mutex_lock(&index->choosing);
+    *real = index_real(index);
+    int code = KITH_OK;
+    if (*real == index) {
+        const struct rows_config *config = &index->rows.config;
+        const char *spec = n < AUTO_FLAT_ROWS ? "Flat" : "HNSW16,SQ8,Refine";
+        code = index_new(fresh, config->dim, config->metric, spec, &index->options, err);
+        if (code == KITH_OK) {
+            *real = *fresh;
+            return KITH_OK;
+        }
+    }
+    pthread_mutex_unlock(&index->choosing);
+    return code;
+}
+
+void index_chose(struct kith_index *index, struct kith_index *fresh, bool publish) {
+    if (publish)
+        atomic_store_explicit(&index->chosen, fresh, memory_order_release);
+    else
+        index_free(fresh);
+    pthread_mutex_unlock(&index->choosing);
+}
+
+static void put_component(kith_index_stats *stats, const char *name, uint64_t bytes) {
+    if (bytes && stats->n_components < KITH_MAX_COMPONENTS)
+        stats->component[stats->n_components++] = (kith_component){name, bytes};
+}
+
+void index_stats(const struct kith_index *index, kith_index_stats *stats) {
+    *stats = (kith_index_stats){.spec = index->spec};
+    rows_stats(&index->rows, stats);
+    index->ops->stats(index, stats);
+    put_component(stats, "scan scratch", scan_bytes(&index->rows));
+    put_component(stats, "object", index->object_bytes + sizeof(struct store));
+    for (uint32_t i = 0; i < stats->n_components; i++) stats->bytes += stats->component[i].bytes;
+    uint64_t heap =
+        atomic_load_explicit(&index->mem.bytes, memory_order_relaxed) + index->object_bytes;
+    if (index->map.size) stats->mapped_bytes = stats->bytes > heap ? stats->bytes - heap : 0;
+}
+
+int index_check(const struct kith_index *index, kith_error *err) {
+    struct kith_index *quiet = (struct kith_index *)(uintptr_t)index;
+    if (index->map.size) TRY(index_check_file(index, err));
+    index->ops->pause(quiet);
+    int code = rows_check(&index->rows, err);
+    index->ops->resume(quiet);
+    return code == KITH_OK ? index->ops->check(index, err) : code;
+}

@@ -1,0 +1,101 @@
+/* An index as a file: the section INDX (what the index is), the rows' sections, and those of its kind.
+ *
+ * INDX: u32 dim, u32 metric, u32 ef_construction, f32 alpha, u64 seed, 64 bytes of canonical spec ended by zeros.
+ * Saving keeps writers out (pause) but no search. Opening by map reads the header, the table and small sections, so that
+ * it costs the same at any size. */
+#include <string.h>
+
+#include "base/status.h"
+#include "index/file.h"
+#include "index/index.h"
+
+#define TAG_INDEX FILE_TAG('I', 'N', 'D', 'X')
+
+struct meta {
+    uint32_t dim, metric, ef_construction;
+    float alpha;
+    uint64_t seed;
+    char spec[64];
+};
+
+static int put_sections(const struct kith_index *index, struct file_sections *out,
+                        kith_error *err) {
+    struct meta meta = {.dim = index->rows.config.dim,
+                        .metric = (uint32_t)index->rows.config.metric,
+                        .ef_construction = index->options.ef_construction,
+                        .alpha = index->options.alpha,
+                        .seed = index->options.seed};
+    memcpy(meta.spec, index->spec, sizeof meta.spec);
+    TRY(file_sections_put(out, TAG_INDEX, &meta, sizeof meta, err));
+    TRY(rows_save(&index->rows, out, err));
+    return index->ops->save(index, out, err);
+}
+
+int index_save(const struct kith_index *index, const char *path, kith_error *err) {
+    struct kith_index *paused = (struct kith_index *)(uintptr_t)index;
+    struct file_sections *out;
+    TRY(file_sections_open(&out, path, err));
+    index->ops->pause(paused);
+    int code = put_sections(index, out, err);
+    index->ops->resume(paused);
+    if (code != KITH_OK) {
+        file_sections_abort(out);
+        return code;
+    }
+    return file_sections_commit(out, err);
+}
+
+static int read_meta(const struct index_file *file, struct meta *meta, kith_error *err) {
+    const void *bytes;
+    size_t n;
+    TRY(index_file_section(file, TAG_INDEX, sizeof *meta, &bytes, &n, err));
+    memcpy(meta, bytes, sizeof *meta);
+    if (meta->dim == 0 || meta->dim > KITH_MAX_DIM || meta->metric > KITH_METRIC_L1 ||
+        memchr(meta->spec, '\0', sizeof meta->spec) == NULL)
+        return FAIL(err, KITH_ECORRUPT, "section INDX tells of dimension %u and metric %u",
+                    meta->dim, meta->metric);
+    return KITH_OK;
+}
+
+/* The description and the options were accepted when the index was made, so that a refusal now is the file's fault. */
+static int load(struct kith_index **out, const struct index_file *file, kith_error *err) {
+    struct meta meta;
+    kith_index_options options = KITH_INDEX_OPTIONS_INIT;
+    struct kith_index *index;
+    TRY(read_meta(file, &meta, err));
+    options.ef_construction = meta.ef_construction;
+    options.alpha = meta.alpha;
+    options.seed = meta.seed;
+    int code = index_new(&index, meta.dim, (kith_metric)meta.metric, meta.spec, &options, err);
+    if (code == KITH_ENOMEM) return code;
+    if (code != KITH_OK)
+        return FAIL(err, KITH_ECORRUPT, "section INDX describes no index: \"%s\"", meta.spec);
+    code = rows_load(&index->rows, file, err);
+    if (code == KITH_OK) code = index->ops->load(index, file, err);
+    if (code != KITH_OK) {
+        index_free(index);
+        return code;
+    }
+    *out = index;
+    return KITH_OK;
+}
+
+int index_open(struct kith_index **out, const char *path, bool map, kith_error *err) {
+    struct file_map opened;
+    struct kith_index *index = NULL;
+    TRY(file_map_open(&opened, path, err));
+    struct index_file file = {.bytes = opened.bytes, .size = opened.size, .mapped = map};
+    int code = index_file_verify(&file, !map, err);
+    if (code == KITH_OK) code = load(&index, &file, err);
+    if (code == KITH_OK && map)
+        index->map = opened;
+    else
+        file_map_close(&opened);
+    if (code == KITH_OK) *out = index;
+    return code;
+}
+
+int index_check_file(const struct kith_index *index, kith_error *err) {
+    struct index_file file = {.bytes = index->map.bytes, .size = index->map.size, .mapped = true};
+    return index_file_verify(&file, true, err);
+}
