@@ -2,11 +2,17 @@
  *
  *   panel    bytes / PANEL_CODES lines of 64 bytes; line g holds codes g*PANEL_CODES... of rows 0..15, row by row, as
  *            u8 (4 a line) or widened to u16 (2 a line)
- *   word     the PANEL_CODES query elements that a line is multiplied with: 4 bytes, as s8 or widened to s16
+ *   words    of a block of queries: word g*n_q + q holds the PANEL_CODES elements of query q that line g is multiplied
+ *            with, as s8 or widened to s16; packed on the stack for SCAN_CODES codes at a time
+ *   dots     sums of n_q queries with SCAN_SET panels, on the stack, so that rows longer than SCAN_CODES are summed
+ *            piece by piece while each packed piece of the queries serves SCAN_SET panels
  *
- * SCAN_Q queries x SCAN_P panels have their 16-lane sums in registers. The queries of a block stay in the first cache,
- * the panels come from the second. Widened queries live on the stack, WIDE_CODES elements of each at a time. */
+ * SCAN_Q queries x SCAN_P panels have their 16-lane sums in registers. The words stay in the first cache, the panels
+ * come from the second. n_q and n_p are constants once the functions are inlined. */
 
+#define SCAN_SET   8
+#define SCAN_CODES 1024
+#define WORD_BYTES (4 / PANEL_CODES) /* of one element of a word */
 #define LINES(bytes) ((bytes) / PANEL_CODES)
 
 static size_t panel_bytes(size_t bytes) { return LINES(bytes) * 64; }
@@ -37,68 +43,70 @@ static void pack_u8(const uint8_t *rows, size_t stride, size_t n, size_t bytes, 
     }
 }
 
-/* Add lines of n_p panels times the words of n_q queries. n_q and n_p are constants after inlining. */
-VEC void scan_sum(i32x16 *acc, const uint8_t *lines, size_t panel, const char *words,
-                  size_t words_stride, size_t n_lines, int n_q, int n_p) {
+/* The words of n codes of n_q queries. */
+static void pack_words(const int8_t *queries, size_t stride, size_t n, size_t n_q, char *words) {
+    for (size_t q = 0; q < n_q; q++)
+        for (size_t c = 0; c < n; c += 16) {
+#if PANEL_CODES == 2
+            int16_t wide[16];
+            panel_widen_s8(queries + q * stride + c, wide);
+#else
+            const int8_t *wide = queries + q * stride + c;
+#endif
+            for (size_t i = 0; i < 16 / PANEL_CODES; i++)
+                memcpy(words + ((c / PANEL_CODES + i) * n_q + q) * 4, (const char *)wide + 4 * i, 4);
+        }
+}
+
+/* dots[q * SCAN_SET + p] (+)= lines of n_p panels times words of n_q queries. */
+VEC void scan_tile(const uint8_t *lines, size_t panel, const char *words, size_t n_lines, bool first,
+                   i32x16 *dots, int n_q, int n_p) {
     i32x16 sum[SCAN_Q * SCAN_P];
-    for (int c = 0; c < n_q * n_p; c++) sum[c] = acc[c];
-    for (size_t g = 0; g < n_lines; g++) {
+#pragma GCC unroll 32
+    for (int c = 0; c < n_q * n_p; c++) sum[c] = i32x16_zero();
+    do {
         panel_line line[SCAN_P];
-        for (int p = 0; p < n_p; p++) line[p] = panel_load(lines + (size_t)p * panel + g * 64);
+#pragma GCC unroll 4
+        for (int p = 0; p < n_p; p++) line[p] = panel_load(lines + (size_t)p * panel);
+#pragma GCC unroll 16
         for (int q = 0; q < n_q; q++)
+#pragma GCC unroll 4
             for (int p = 0; p < n_p; p++)
-                sum[q * n_p + p] =
-                    panel_dot(sum[q * n_p + p], line[p], words + (size_t)q * words_stride + g * 4);
-    }
-    for (int c = 0; c < n_q * n_p; c++) acc[c] = sum[c];
+                sum[q * n_p + p] = panel_dot(sum[q * n_p + p], line[p], words + 4 * q);
+        lines += 64;
+        words += 4 * n_q;
+    } while (--n_lines > 0);
+#pragma GCC unroll 16
+    for (int q = 0; q < n_q; q++)
+#pragma GCC unroll 4
+        for (int p = 0; p < n_p; p++) {
+            i32x16 *dot = dots + q * SCAN_SET + p;
+            *dot = first ? sum[q * n_p + p] : i32x16_add(*dot, sum[q * n_p + p]);
+        }
 }
 
-#if PANEL_CODES == 2
-#define WIDE_CODES 1024
-/* Widen n codes of n_q queries, WIDE_CODES elements apart. */
-static void scan_widen(const struct kern_scan *scan, size_t q, int n_q, size_t from, size_t n,
-                       int16_t *wide) {
-    for (int i = 0; i < n_q; i++)
-        for (size_t c = 0; c < n; c += 16)
-            panel_widen_s8(scan->queries + (q + (size_t)i) * scan->bytes + from + c,
-                           wide + i * WIDE_CODES + c);
-}
-#endif
-
-/* Queries q.. (n_q of them) against the panels from p on (n_p of them). `wide` holds the first WIDE_CODES codes. */
-VEC void scan_tile(const struct kern_scan *scan, size_t q, size_t p, int16_t *wide, int n_q,
-                   int n_p) {
-    size_t panel = panel_bytes(scan->bytes);
-    const uint8_t *lines = scan->panels + p * panel;
-    i32x16 acc[SCAN_Q * SCAN_P];
-    for (int c = 0; c < n_q * n_p; c++) acc[c] = i32x16_zero();
-#if PANEL_CODES == 2
-    for (size_t from = 0; from < scan->bytes; from += WIDE_CODES) {
-        size_t n = scan->bytes - from < WIDE_CODES ? scan->bytes - from : WIDE_CODES;
-        if (scan->bytes > WIDE_CODES) scan_widen(scan, q, n_q, from, n, wide);
-        scan_sum(acc, lines + LINES(from) * 64, panel, (const char *)wide, WIDE_CODES * 2, LINES(n),
-                 n_q, n_p);
-    }
-#else
-    (void)wide;
-    scan_sum(acc, lines, panel, (const char *)scan->queries + q * scan->bytes, scan->bytes,
-             LINES(scan->bytes), n_q, n_p);
-#endif
-    for (int i = 0; i < n_q; i++)
-        for (int j = 0; j < n_p; j++)
-            scan_select(scan, q + (size_t)i, (uint32_t)(p + (size_t)j) * 16, acc[i * n_p + j]);
-}
-
+/* Queries q... (n_q of them) against all panels. */
 VEC void scan_block(const struct kern_scan *scan, size_t q, int n_q) {
-    size_t n_panels = (scan->n + 15) / 16, p = 0;
-#if PANEL_CODES == 2
-    int16_t wide[SCAN_Q * WIDE_CODES];
-    if (scan->bytes <= WIDE_CODES) scan_widen(scan, q, n_q, 0, scan->bytes, wide);
-#else
-    int16_t *wide = NULL;
-#endif
-    for (; p + SCAN_P <= n_panels; p += SCAN_P) scan_tile(scan, q, p, wide, n_q, SCAN_P);
-    for (; p < n_panels; p++) scan_tile(scan, q, p, wide, n_q, 1);
+    size_t panel = panel_bytes(scan->bytes), n_panels = (scan->n + 15) / 16;
+    i32x16 dots[SCAN_Q * SCAN_SET];
+    char words[SCAN_Q * SCAN_CODES * WORD_BYTES] __attribute__((aligned(64)));
+    for (size_t set = 0; set < n_panels; set += SCAN_SET) {
+        size_t in_set = n_panels - set < SCAN_SET ? n_panels - set : SCAN_SET;
+        for (size_t from = 0; from < scan->bytes; from += SCAN_CODES) {
+            size_t n = scan->bytes - from < SCAN_CODES ? scan->bytes - from : SCAN_CODES;
+            if (set == 0 || scan->bytes > SCAN_CODES)
+                pack_words(scan->queries + q * scan->bytes + from, scan->bytes, n, (size_t)n_q, words);
+            const uint8_t *lines = scan->panels + set * panel + LINES(from) * 64;
+            size_t p = 0;
+            for (; p + SCAN_P <= in_set; p += SCAN_P)
+                scan_tile(lines + p * panel, panel, words, LINES(n), from == 0, dots + p, n_q, SCAN_P);
+            for (; p < in_set; p++)
+                scan_tile(lines + p * panel, panel, words, LINES(n), from == 0, dots + p, n_q, 1);
+        }
+        for (size_t i = 0; i < (size_t)n_q; i++)
+            for (size_t p = 0; p < in_set; p++)
+                scan_select(scan, q + i, (uint32_t)(set + p) * 16, dots[i * SCAN_SET + p]);
+    }
 }
 
 static void scan_u8s8(const struct kern_scan *scan) {

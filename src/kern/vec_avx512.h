@@ -9,7 +9,8 @@
 #include <string.h>
 
 typedef __m512 f32x16;
-typedef __m512i i32x16;
+/* Not __m512i, whose elements are 64 bits wide: gcc copies the sums of a loop when the type changes on the way. */
+typedef __v16si i32x16;
 
 VEC f32x16 f32x16_set1(float x) { return _mm512_set1_ps(x); }
 VEC f32x16 f32x16_zero(void) { return _mm512_setzero_ps(); }
@@ -93,11 +94,12 @@ VEC void f32x16_reduce4(f32x16 a, f32x16 b, f32x16 c, f32x16 d, float *out) {
     _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(first, one)));
 }
 
-VEC i32x16 i32x16_zero(void) { return _mm512_setzero_si512(); }
-VEC i32x16 i32x16_add(i32x16 a, i32x16 b) { return _mm512_add_epi32(a, b); }
-VEC f32x16 i32x16_to_f32(i32x16 a) { return _mm512_cvtepi32_ps(a); }
-VEC uint32_t i32x16_reduce(i32x16 a) { return (uint32_t)_mm512_reduce_add_epi32(a); }
-VEC void i32x16_reduce4(i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t *out) {
+VEC i32x16 i32x16_zero(void) { return (i32x16)_mm512_setzero_si512(); }
+VEC i32x16 i32x16_add(i32x16 a, i32x16 b) { return a + b; }
+VEC f32x16 i32x16_to_f32(i32x16 a) { return _mm512_cvtepi32_ps((__m512i)a); }
+VEC uint32_t i32x16_reduce(i32x16 a) { return (uint32_t)_mm512_reduce_add_epi32((__m512i)a); }
+VEC void i32x16_reduce4(i32x16 a_, i32x16 b_, i32x16 c_, i32x16 d_, int32_t *out) {
+    __m512i a = (__m512i)a_, b = (__m512i)b_, c = (__m512i)c_, d = (__m512i)d_;
     __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
     __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
     __m512i abcd = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
@@ -119,7 +121,7 @@ VEC i32x16 i32x16_step(i32x16 acc, const void *a, const void *b, size_t n, int i
                   : metric == KERN_L2SQ
                       ? _mm512_madd_epi16(diff, diff)
                       : _mm512_madd_epi16(_mm512_abs_epi16(diff), _mm512_set1_epi16(1));
-    return _mm512_add_epi32(acc, sum);
+    return acc + (i32x16)sum;
 }
 
 typedef __m512i panel_line;
@@ -135,14 +137,14 @@ VEC __m512i avx512_word(const void *word) {
 typedef __m512i s8x64;
 VEC s8x64 s8x64_load(const int8_t *p) { return _mm512_loadu_si512(p); }
 VEC i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 q) {
-    return _mm512_dpbusd_epi32(acc, _mm512_loadu_si512(row), q);
+    return (i32x16)_mm512_dpbusd_epi32((__m512i)acc, _mm512_loadu_si512(row), q);
 }
 /* A line: 4 codes of each of 16 rows; a word: 4 query bytes. */
 #define PANEL_CODES 4
 #define SCAN_Q      12
 #define SCAN_P      2
 VEC i32x16 panel_dot(i32x16 acc, panel_line line, const void *word) {
-    return _mm512_dpbusd_epi32(acc, line, avx512_word(word));
+    return (i32x16)_mm512_dpbusd_epi32((__m512i)acc, line, avx512_word(word));
 }
 
 #else
@@ -161,14 +163,14 @@ VEC i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 q) {
     __m512i even = _mm512_and_si512(bytes, _mm512_set1_epi16(0xff));
     __m512i odd = _mm512_srli_epi16(bytes, 8);
     __m512i sum = _mm512_add_epi32(_mm512_madd_epi16(even, q.even), _mm512_madd_epi16(odd, q.odd));
-    return _mm512_add_epi32(acc, sum);
+    return acc + (i32x16)sum;
 }
 /* A line: 2 codes of each of 16 rows, widened to 16 bits; a word: 2 query elements of 16 bits. */
 #define PANEL_CODES 2
 #define SCAN_Q      12
 #define SCAN_P      2
 VEC i32x16 panel_dot(i32x16 acc, panel_line line, const void *word) {
-    return _mm512_add_epi32(acc, _mm512_madd_epi16(line, avx512_word(word)));
+    return acc + (i32x16)_mm512_madd_epi16(line, avx512_word(word));
 }
 VEC void panel_widen_u8(const uint8_t *in, uint16_t *out) {
     _mm256_storeu_si256((__m256i *)out, _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)in)));
