@@ -149,7 +149,7 @@ class Session:
             n_passes += 1
         cpu, wall = time.process_time() - cpu, time.monotonic() - wall
         n = n_passes * n_queries
-        calls = np.array([wall / n]) if batch else self.time_calls(self.index, n_queries) - self.call_overhead
+        calls = np.array([wall / n]) if batch else self.time_calls(self.index, min(n_queries, 300)) - self.call_overhead
         by_ties, by_ids, p5 = self.truth.recall(ids)
         return {"recall": by_ties, "recall_ids": by_ids, "recall_p5": p5, "queries": n, "wall_s": wall, "cpu_s": cpu,
                 "p50_us": 1e6 * float(np.median(calls)), "p99_us": 1e6 * float(np.quantile(calls, 0.99)),

@@ -35,7 +35,6 @@ GRAPHS = {
         ("hnswlib", "M=32,efc=200"),
         ("faiss", "HNSW16,efc=200"),
         ("faiss", "HNSW32,efc=200"),
-        ("faiss", "HNSW32_SQ8,efc=200"),
         ("usearch", "M=16,efc=200,type=f32"),
         ("usearch", "M=32,efc=200,type=f32"),
         ("usearch", "M=16,efc=200,type=i8"),
@@ -45,7 +44,7 @@ GRAPHS = {
 FLATS = [("kith", "Flat"), ("kith", "Flat,SQ8"), ("faiss", "Flat")]
 
 EFS = [10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512,
-       640, 768, 1024]
+       640, 768]
 
 TARGETS = (0.90, 0.95, 0.99, 0.999)
 
