@@ -11,6 +11,7 @@
 #ifndef KITH_KERN_H
 #define KITH_KERN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -92,7 +93,21 @@ struct kern {
     float (*dot_self[KERN_TYPES])(const void *row, size_t dim);
     /* Largest |in[i]|; 0 for n = 0. NaN gives NaN or any value (callers have refused it). */
     float (*max_abs)(const float *in, size_t n);
+    /* Steps of making a query ready for one-byte codes (quant/scorer_query.c), for at most KERN_FOLD_MAX elements at
+     * a time, with four sums by the law's lanes and tree; h = 128 step, large = |low| + 2 h. Products and sums are
+     * single roundings, but for fold_row's v and quantise's left, which are one fma.
+     *   fold_l2   out = far * step, far = query - (low + h)   sums: far^2, large (|far| + h), large^2, h^2
+     *   fold_dot  out = query * step                          sums: query (low + h), large |query|, large^2, 0
+     *   quantise  out = round(values * inverse) within 127, values = left = values - scale * out
+     *                                                         sums: values, |values|, |left|, out
+     *   fold_row  c = row - 128, v = c * weight + offset, out = round(v), |v| < 128.5
+     *                                                         sums: v, c * offset, c * (c * weight), out */
+    void (*fold_l2)(const float *query, const float *low, const float *step, size_t n, float *out, float *sums);
+    void (*fold_dot)(const float *query, const float *low, const float *step, size_t n, float *out, float *sums);
+    void (*quantise)(float *values, float scale, float inverse, size_t n, int8_t *out, float *sums);
+    void (*fold_row)(const uint8_t *row, const float *weight, const float *offset, size_t n, int8_t *out, float *sums);
 };
+#define KERN_FOLD_MAX 256u
 
 /* The kernels of this machine: the best level that runs here, or the one that KITH_ISA names. Constant after the first
  * call; cheap. An unknown or unusable KITH_ISA falls back to the best; kern_isa_note() then says so, else "". */

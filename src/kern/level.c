@@ -52,6 +52,7 @@ VEC f32x16 step_l1(f32x16 acc, f32x16 a, f32x16 b) {
 #include "kern/dist_type.h"
 
 #include "kern/convert_tmpl.c"
+#include "kern/fold_tmpl.c"
 
 #define FILL_DIST(kern, index, type)                     \
     do {                                                 \
@@ -81,6 +82,10 @@ static void fill_floats(struct kern *kern) {
     kern->encode_u8 = encode_u8;
     kern->encode_s8 = encode_s8;
     kern->max_abs = max_abs;
+    kern->fold_l2 = fold_l2;
+    kern->fold_dot = fold_dot;
+    kern->quantise = quantise;
+    kern->fold_row = fold_row;
 }
 
 #else

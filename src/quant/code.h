@@ -111,7 +111,7 @@ struct scorer {
     bool row_ready;
     float *row_weight, *row_offset; /* dim floats each, in scratch */
     float row_scale;
-    double row_fixed, row_slack, row_reach;
+    double row_fixed, row_rounding, row_slack, row_reach;
 };
 #define SCORER_BLOCK 256u
 

@@ -14,16 +14,18 @@
  *
  * Taking out the mean of c keeps R small: codes of a row lie around 128, not around 0.
  *
- * slack, with u = 2^-24, T the largest term, E = 255 g (sum|f| + sum|d|) >= |g t dot|, L_i = |low_i| + 255
- * step_i, W_i = |q_i - mid_i| + 128 step_i, is the sum of
- *     127.5 g sum|d|                          the quantised query (after scorer_refine: of what it left)
+ * slack, with u = 2^-24, T the largest term, F = sum|f|, D = sum|d|, E = 255 g (F + D) >= |g t dot|,
+ * L_i = |low_i| + 256 step_i, W_i = |q_i - mid_i| + 128 step_i, is the sum of
+ *     127.5 g D                               the quantised query (after scorer_refine: of what it left)
  *     u (3 |bias| + 3 T + 2 E)                rounding of term, bias, their sum, (float)dot, and the result
- *     u (256 g sum|f| + 2 |S|)                rounding of q - mid and of its product with step
+ *     512 u g (F + D)                         rounding of q - mid, f, t e, d, and in sum(f)
+ *     24 u |S|  (IP: 24 u sum |q| L)          rounding in S
  *     4 u sum L W + 4 u^2 sum L^2             L2: rounding of decoded elements and of mid; u8 has none
  *     2 u sum |q| L  (COSINE: + 3 u |L|)      IP: the same; COSINE: rounding of the unit query too
  *     2^-120                                  underflow of any product
- * times 1 + 2^-20, for the second order and for sums in double. COSINE over u8 needs neither mid nor the
- * mean: the real cosine moves by at most |d| / |q|, because |sum d c| <= |d| |c|; plus 8 u.
+ * times 1 + 2^-18, for the second order and for rounding in these sums themselves. COSINE over u8 needs
+ * neither mid nor the mean: the real cosine moves by at most |d| / |q|, because |sum d c| <= |d| |c|;
+ * plus 8 u, and u |f| / |q| for the rounding of d.
  *
  * A stored row as query (scorer_set_row) skips all this: with f a linear function of its codes, t can be
  * the same for all rows, |d| is taken as t/2, and one pass over the bytes makes e and the sums. */
@@ -44,11 +46,17 @@
 
 /* A float that is not below a double of at least 0. */
 static float round_up(double x) {
-    double more = x * (1 + 0x1p-20);
+    double more = x * (1 + 0x1p-18);
     return more < (double)FLT_MAX / 2 ? nextafterf((float)more, INFINITY) : INFINITY;
 }
 
 static double weight_of(const struct code *code) { return scorer_is_l2(code) ? 2 : 1; }
+
+/* Elements from `at` on that go through a folding kernel at once: few enough that its f32 sums err by less
+ * than 24 u of the sum of magnitudes. */
+static size_t block_of(size_t at, size_t dim) {
+    return dim - at < KERN_FOLD_MAX ? dim - at : KERN_FOLD_MAX;
+}
 
 /* What folding sums up on the way. */
 struct fold {
@@ -66,9 +74,9 @@ static struct fold fold_u8(struct scorer *scorer) {
     double fixed[SUMS_LANES] = {0};
     if (!scorer_is_l2(scorer->code)) {
         memcpy(folded, query, dim * sizeof(float));
-        SUMS_LOOP(dim, lane, { fixed[lane] -= 128 * (double)query[i]; });
+        SUMS_LOOP(dim, { fixed[lane] -= 128 * (double)query[i]; });
     } else {
-        SUMS_LOOP(dim, lane, {
+        SUMS_LOOP(dim, {
             folded[i] = query[i] - 128;
             fixed[lane] += (double)folded[i] * (double)folded[i];
         });
@@ -78,45 +86,29 @@ static struct fold fold_u8(struct scorer *scorer) {
     return fold;
 }
 
-static struct fold fold_sq8_l2(struct scorer *scorer) {
-    const float *query = scorer->query, *low = scorer->code->low, *step = scorer->code->step;
-    float *folded = scorer->folded;
-    double fixed[SUMS_LANES] = {0}, decode[SUMS_LANES] = {0}, reach[SUMS_LANES] = {0},
-           term[SUMS_LANES] = {0};
-    SUMS_LOOP(scorer->code->dim, lane, {
-        float half = 128 * step[i];
-        float far = query[i] - (low[i] + half);
-        float large = fabsf(low[i]) + 2 * half;
-        folded[i] = far * step[i];
-        fixed[lane] += (double)far * (double)far;
-        decode[lane] += (double)large * (double)(fabsf(far) + half);
-        reach[lane] += (double)large * (double)large;
-        term[lane] += (double)half * (double)half;
-    });
-    return (struct fold){sums_tree(fixed), sums_tree(decode), sums_tree(reach), sums_tree(term)};
-}
-
-static struct fold fold_sq8_dot(struct scorer *scorer) {
-    const float *query = scorer->query, *low = scorer->code->low, *step = scorer->code->step;
-    float *folded = scorer->folded;
-    double fixed[SUMS_LANES] = {0}, decode[SUMS_LANES] = {0}, reach[SUMS_LANES] = {0};
-    SUMS_LOOP(scorer->code->dim, lane, {
-        float half = 128 * step[i];
-        float large = fabsf(low[i]) + 2 * half;
-        folded[i] = query[i] * step[i];
-        fixed[lane] -= (double)query[i] * (double)(low[i] + half);
-        decode[lane] += (double)large * (double)fabsf(query[i]);
-        reach[lane] += (double)large * (double)large;
-    });
-    return (struct fold){sums_tree(fixed), sums_tree(decode), sums_tree(reach), 0};
+static struct fold fold_sq8(struct scorer *scorer) {
+    const struct code *code = scorer->code;
+    const bool l2 = scorer_is_l2(code);
+    struct fold fold = {0};
+    for (size_t at = 0, n; at < code->dim; at += n) {
+        float sums[4];
+        n = block_of(at, code->dim);
+        (l2 ? scorer->kern->fold_l2 : scorer->kern->fold_dot)(
+            scorer->query + at, code->low + at, code->step + at, n, scorer->folded + at, sums);
+        fold.fixed += (double)(l2 ? sums[0] : -sums[0]);
+        fold.decode += (double)sums[1];
+        fold.reach_sq += (double)sums[2];
+        fold.term_max += (double)sums[3];
+    }
+    return fold;
 }
 
 /* A quantised vector: its scale, and sums over it and over what it leaves. */
 struct level {
-    float scale;                  /* t; INFINITY where values are too large */
-    double sum, abs_sum;          /* f */
-    double left_abs_sum, left_sq; /* d */
-    double codes;                 /* sum(e) */
+    float scale;         /* t; INFINITY where values are too large */
+    double sum, abs_sum; /* f */
+    double left_abs_sum; /* d */
+    double codes;        /* e */
 };
 
 /* Quantise values to s8 at out; the remainder takes their place. */
@@ -129,25 +121,16 @@ static struct level quantise(const struct scorer *scorer, float *values, int8_t 
         return level;
     }
     if (level.scale < SCALE_MIN) level.scale = 0;
-    scorer->kern->encode_s8(values, level.scale > 0 ? 1 / level.scale : 0, dim, out);
-    const double scale = (double)level.scale;
-    double sum[SUMS_LANES] = {0}, abs_sum[SUMS_LANES] = {0}, left_abs[SUMS_LANES] = {0},
-           left_sq[SUMS_LANES] = {0};
-    int32_t codes[SUMS_LANES] = {0};
-    SUMS_LOOP(dim, lane, {
-        double value = (double)values[i], left = value - scale * (double)out[i];
-        sum[lane] += value;
-        abs_sum[lane] += fabs(value);
-        left_abs[lane] += fabs(left);
-        left_sq[lane] += left * left;
-        codes[lane] += out[i];
-        values[i] = (float)left;
-    });
-    level.sum = sums_tree(sum);
-    level.abs_sum = sums_tree(abs_sum);
-    level.left_abs_sum = sums_tree(left_abs);
-    level.left_sq = sums_tree(left_sq);
-    for (size_t lane = 0; lane < SUMS_LANES; lane++) level.codes += (double)codes[lane];
+    const float inverse = level.scale > 0 ? 1 / level.scale : 0;
+    for (size_t at = 0, n; at < dim; at += n) {
+        float sums[4];
+        n = block_of(at, dim);
+        scorer->kern->quantise(values + at, level.scale, inverse, n, out + at, sums);
+        level.sum += (double)sums[0];
+        level.abs_sum += (double)sums[1];
+        level.left_abs_sum += (double)sums[2];
+        level.codes += (double)sums[3];
+    }
     return level;
 }
 
@@ -160,32 +143,35 @@ static void give_up(struct scorer *scorer) {
 }
 
 /* The cosine of u8 rows: the estimate is -(t dot) / (|q| |c|). */
-static float cosine_slack(const struct scorer *scorer, const struct level *level) {
-    double lost = sqrt(level->left_sq) * (double)scorer->inv;
-    return round_up(lost + 8 * U * (1 + lost));
+static float cosine_slack(const struct scorer *scorer, const struct level *level,
+                          const float *left) {
+    const size_t dim = scorer->code->dim;
+    double left_sq =
+        (double)scorer->kern->dot_self[KITH_TYPE_F32](left, dim) * (1 + 0x1p-11) + TINY;
+    double lost = sqrt(left_sq) * (double)scorer->inv;
+    double rounding = level->abs_sum * (double)scorer->inv; /* >= |f| / |q| */
+    return round_up(lost + U * (8 + 8 * lost + rounding));
 }
 
 static void set_dot_bytes(struct scorer *scorer) {
     const struct code *code = scorer->code;
     const double g = weight_of(code);
     const bool l2 = scorer_is_l2(code);
-    const struct fold fold = code->kind == CODE_U8 ? fold_u8(scorer)
-                             : l2                  ? fold_sq8_l2(scorer)
-                                                   : fold_sq8_dot(scorer);
+    const struct fold fold = code->kind == CODE_U8 ? fold_u8(scorer) : fold_sq8(scorer);
     const struct level level = quantise(scorer, scorer->folded, scorer->quantised);
     scorer->scale = (float)-g * level.scale;
     scorer->settled = false;
     if (code->inv_at) { /* COSINE over u8 */
         scorer->scale *= scorer->inv;
-        scorer->slack = scorer->slack_fine = cosine_slack(scorer, &level);
+        scorer->slack = scorer->slack_fine = cosine_slack(scorer, &level, scorer->folded);
         if (level.scale == INFINITY) give_up(scorer);
         return;
     }
     double bias = fold.fixed + g * (0.5 * level.sum + 127.5 * (double)level.scale * level.codes);
     double dot_max = 255 * g * (level.abs_sum + level.left_abs_sum);
     double rounding = 3 * fabs(bias) + 3 * fold.term_max + 2 * dot_max;
-    rounding += 256 * g * level.abs_sum + 2 * fabs(fold.fixed);
-    rounding += l2 ? 4 * fold.decode + 4 * U * fold.reach_sq : 2 * fold.decode;
+    rounding += 512 * g * (level.abs_sum + level.left_abs_sum);
+    rounding += l2 ? 24 * fold.fixed + 4 * fold.decode + 4 * U * fold.reach_sq : 26 * fold.decode;
     if (code->metric == KITH_METRIC_COSINE) rounding += 3 * sqrt(fold.reach_sq);
     scorer->base = bias;
     scorer->bias = (float)bias;
@@ -195,45 +181,54 @@ static void set_dot_bytes(struct scorer *scorer) {
     if (!(rounding < (double)FLT_MAX / 8) || level.scale == INFINITY) give_up(scorer);
 }
 
-/* Whole numbers: e = q - 128, t = 1, d = 0. */
-static void set_whole(struct scorer *scorer, int64_t sum, int64_t abs_sum, int64_t squares,
-                      int64_t farthest) {
-    const int64_t term_max = 16384 * (int64_t)scorer->code->dim, whole = 1 << 24;
-    const int64_t bias = squares + 256 * sum, dot_max = 255 * abs_sum;
-    scorer->scale = -2;
-    scorer->bias = scorer->bias_fine = (float)bias;
-    bool exact = term_max <= whole && llabs(bias) <= whole && bias + term_max <= whole &&
-                 dot_max <= whole && farthest <= whole;
-    double rounding = 3 * fabs((double)bias) + 3 * (double)term_max + 4 * (double)dot_max;
-    scorer->slack = scorer->slack_fine = exact ? 0 : round_up(U * rounding);
-    scorer->scale_fine = 0;
-}
-
-static void set_whole_query(struct scorer *scorer) {
-    int64_t sum = 0, abs_sum = 0, squares = 0, farthest = 0;
-    const size_t dim = scorer->code->dim;
-    for (size_t i = 0; i < dim; i++) {
-        int32_t e = (int32_t)scorer->query[i] - 128, far = e < 0 ? 127 - e : 128 + e;
-        scorer->quantised[i] = (int8_t)e;
-        sum += e;
-        abs_sum += e < 0 ? -e : e;
-        squares += e * e;
-        farthest += far * far;
-    }
-    set_whole(scorer, sum, abs_sum, squares, farthest);
-}
-
-static void set_whole_row(struct scorer *scorer, const uint8_t *row) {
+/* Whole numbers: e = q - 128, t = 1, d = 0, from the query's bytes. slack is 0 where no number that
+ * can come up is above 2^24. */
+static void set_whole(struct scorer *scorer, const uint8_t *bytes) {
     int32_t sum = 0, squares = 0;
     const int32_t dim = (int32_t)scorer->code->dim;
     int8_t *quantised = scorer->quantised;
     for (int32_t i = 0; i < dim; i++) {
-        int32_t e = row[i] - 128;
+        int32_t e = bytes[i] - 128;
         quantised[i] = (int8_t)e;
         sum += e;
         squares += e * e;
     }
-    set_whole(scorer, sum, 128 * dim, squares, 65025 * (int64_t)dim);
+    double bias = (double)squares + 256 * (double)sum, term_max = 16384.0 * dim,
+           dot_max = 255 * 128.0 * dim;
+    double dist_max = 65025.0 * dim;
+    scorer->scale = -2;
+    scorer->bias = scorer->bias_fine = (float)bias;
+    bool exact = dist_max + fabs(bias) <= 0x1p24;
+    double rounding = 3 * fabs(bias) + 3 * term_max + 4 * dot_max;
+    scorer->slack = scorer->slack_fine = exact ? 0 : round_up(U * rounding);
+    scorer->scale_fine = 0;
+}
+
+/* Weights of whole numbers: 1 and 0, for one block. */
+static void prepare_whole(struct scorer *scorer) {
+    if (scorer->row_ready) return;
+    scorer->row_ready = true;
+    for (size_t i = 0; i < block_of(0, scorer->code->dim); i++) {
+        scorer->row_weight[i] = 1;
+        scorer->row_offset[i] = 0;
+    }
+}
+
+/* The query as bytes; true if that is all it is. */
+static bool whole_bytes(struct scorer *scorer, uint8_t *bytes) {
+    const size_t dim = scorer->code->dim;
+    prepare_whole(scorer);
+    for (size_t at = 0, n; at < dim; at += n) {
+        const float *query = scorer->query + at;
+        float back[KERN_FOLD_MAX];
+        unsigned other = 0;
+        n = block_of(at, dim);
+        scorer->kern->encode_u8(query, scorer->row_offset, scorer->row_weight, n, bytes + at);
+        scorer->kern->to_f32[KITH_TYPE_U8](bytes + at, n, back);
+        for (size_t i = 0; i < n; i++) other |= (unsigned)(back[i] != query[i]);
+        if (other) return false;
+    }
+    return true;
 }
 
 void scorer_set_query(struct scorer *scorer, const float *query) {
@@ -249,8 +244,9 @@ void scorer_set_query(struct scorer *scorer, const float *query) {
         memcpy(scorer->query, query, code->dim * sizeof(float));
     }
     if (!scorer_is_byte(code) || code->metric == KITH_METRIC_L1) return;
-    if (code->kind == CODE_U8 && scorer_is_l2(code) && code_is_integral(code->dim, query))
-        set_whole_query(scorer);
+    if (code->kind == CODE_U8 && scorer_is_l2(code) &&
+        whole_bytes(scorer, (uint8_t *)scorer->quantised))
+        set_whole(scorer, (const uint8_t *)scorer->quantised);
     else
         set_dot_bytes(scorer);
 }
@@ -267,11 +263,11 @@ void scorer_refine(struct scorer *scorer) {
     scorer->scale_fine = (float)-g * level.scale;
     if (code->inv_at) {
         scorer->scale_fine *= scorer->inv;
-        scorer->slack_fine = cosine_slack(scorer, &level);
+        scorer->slack_fine = cosine_slack(scorer, &level, scorer->folded);
         return;
     }
     scorer->bias_fine = (float)(scorer->base + 127.5 * g * (double)level.scale * level.codes);
-    double rounding = scorer->rounding + U * 255 * g * level.abs_sum;
+    double rounding = scorer->rounding + U * 512 * g * (level.abs_sum + level.left_abs_sum);
     scorer->slack_fine = round_up(127.5 * g * level.left_abs_sum + rounding);
 }
 
@@ -301,9 +297,8 @@ static void prepare_rows(struct scorer *scorer) {
         return;
     }
     const double scale = (double)scorer->row_scale;
-    for (size_t i = 0; i < (size_t)((code->dim + 15) & ~15u); i++) {
-        bool in = i < code->dim;
-        double low = in ? (double)code->low[i] : 0, step = in ? (double)code->step[i] : 0;
+    for (size_t i = 0; i < code->dim; i++) {
+        double low = (double)code->low[i], step = (double)code->step[i];
         scorer->row_weight[i] = (float)(step * step / scale);
         scorer->row_offset[i] = l2 ? 0 : (float)((low + 128 * step) * step / scale);
     }
@@ -312,44 +307,27 @@ static void prepare_rows(struct scorer *scorer) {
     double magnitude = (l2 ? 0 : mid_sq) + term + g * 127 * 255 * scale * active;
     double rounding = 64 * U * magnitude + U * (l2 ? decode + 16 * U * reach : 4 * reach) + TINY;
     scorer->row_slack = 127.5 * g * 0.501 * scale * active + rounding;
-    scorer->rounding = rounding;
+    scorer->row_rounding = rounding;
 }
 
 struct row_sums {
     double value, offset, square, codes; /* sums of v, (c-128) offset, (c-128)^2 weight, e */
 };
 
-/* One pass: e = round(v) with v = (c-128) weight + offset. Adding and taking away 1.5 * 2^23 rounds to
- * even in any vector unit. */
 static struct row_sums quantise_row(const struct scorer *scorer, const uint8_t *row) {
-    enum { LANES = 16, BLOCK = 256 };
     const size_t dim = scorer->code->dim;
-    const float *weight = scorer->row_weight, *offset = scorer->row_offset;
-    int8_t *out = scorer->quantised;
-    struct row_sums sums = {0};
-    for (size_t begin = 0; begin < dim; begin += BLOCK) {
-        size_t end = begin + BLOCK < dim ? begin + BLOCK : dim;
-        float value[LANES] = {0}, by_offset[LANES] = {0}, square[LANES] = {0}, codes[LANES] = {0};
-        for (size_t i = begin; i < end; i += LANES)
-            for (size_t lane = 0; lane < LANES; lane++) {
-                float c = (float)(row[i + lane] - 128);
-                float by_weight = c * weight[i + lane];
-                float v = by_weight + offset[i + lane];
-                float e = (v + 0x1.8p23f) - 0x1.8p23f;
-                out[i + lane] = (int8_t)(int32_t)e;
-                value[lane] += v;
-                by_offset[lane] += c * offset[i + lane];
-                square[lane] += c * by_weight;
-                codes[lane] += e;
-            }
-        for (size_t lane = 0; lane < LANES; lane++) {
-            sums.value += (double)value[lane];
-            sums.offset += (double)by_offset[lane];
-            sums.square += (double)square[lane];
-            sums.codes += (double)codes[lane];
-        }
+    struct row_sums total = {0};
+    for (size_t at = 0, n; at < dim; at += n) {
+        float sums[4];
+        n = block_of(at, dim);
+        scorer->kern->fold_row(row + at, scorer->row_weight + at, scorer->row_offset + at, n,
+                               scorer->quantised + at, sums);
+        total.value += (double)sums[0];
+        total.offset += (double)sums[1];
+        total.square += (double)sums[2];
+        total.codes += (double)sums[3];
     }
-    return sums;
+    return total;
 }
 
 static void set_sq8_row(struct scorer *scorer, const uint8_t *row) {
@@ -364,7 +342,7 @@ static void set_sq8_row(struct scorer *scorer, const uint8_t *row) {
         double l2sq = scorer->row_fixed + scale * (2 * sums.offset + sums.square);
         factor = l2sq > 0 ? 1 / sqrt(l2sq) : 0;
         slack *= factor;
-        slack += (l2sq > 0 ? scorer->rounding / l2sq + 8 * U : 2) * scorer->row_reach;
+        slack += (l2sq > 0 ? scorer->row_rounding / l2sq + 8 * U : 2) * scorer->row_reach;
         scorer->inv = (float)factor;
     }
     scorer->scale = (float)(-g * scale * factor);
@@ -377,7 +355,8 @@ void scorer_set_row(struct scorer *scorer, const uint8_t *row) {
     const struct code *code = scorer->code;
     scorer->settled = true;
     if (code->kind == CODE_U8 && scorer_is_l2(code)) {
-        set_whole_row(scorer, row);
+        prepare_whole(scorer);
+        set_whole(scorer, row);
         return;
     }
     if (code->kind == CODE_SQ8 && code->metric != KITH_METRIC_L1) {

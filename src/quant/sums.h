@@ -1,4 +1,4 @@
-/* Sums over a vector in eight double lanes: element i into lane i % 8, the lanes added as a tree. One
+/* Sums over a vector in eight lanes: element i into lane i % 8, double lanes added as a tree. One
  * order of additions, whatever the compiler makes of it, so that every machine gets the same bits; and
  * wide enough that the error, at most dim * 2^-53 of the sum of magnitudes, never matters to a bound
  * that is rounded up by 2^-20. Header only. */
@@ -17,7 +17,7 @@ static inline double sums_tree(const double lane[SUMS_LANES]) {
 }
 
 /* Run the statements for i = 0..n-1 with `lane` the sum's lane of i: eight at a time, then the rest. */
-#define SUMS_LOOP(n, lane, ...)                                  \
+#define SUMS_LOOP(n, ...)                                        \
     do {                                                         \
         size_t sums_i = 0;                                       \
         for (; sums_i + SUMS_LANES <= (n); sums_i += SUMS_LANES) \
@@ -34,7 +34,7 @@ static inline double sums_tree(const double lane[SUMS_LANES]) {
 /* sum(x^2) */
 static inline double sums_squares(size_t n, const float *x) {
     double sum[SUMS_LANES] = {0};
-    SUMS_LOOP(n, lane, {
+    SUMS_LOOP(n, {
         double value = (double)x[i];
         sum[lane] += value * value;
     });
@@ -44,7 +44,7 @@ static inline double sums_squares(size_t n, const float *x) {
 /* sum((a x - b y)^2) */
 static inline double sums_residual(size_t n, const float *x, double a, const float *y, double b) {
     double sum[SUMS_LANES] = {0};
-    SUMS_LOOP(n, lane, {
+    SUMS_LOOP(n, {
         double value = a * (double)x[i] - b * (double)y[i];
         sum[lane] += value * value;
     });
@@ -54,7 +54,7 @@ static inline double sums_residual(size_t n, const float *x, double a, const flo
 /* sum(step^2 (c - 128)^2) */
 static inline double sums_term(size_t n, const float *step, const uint8_t *c) {
     double sum[SUMS_LANES] = {0};
-    SUMS_LOOP(n, lane, {
+    SUMS_LOOP(n, {
         double value = (double)step[i] * (double)(c[i] - 128);
         sum[lane] += value * value;
     });

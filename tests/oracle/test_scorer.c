@@ -310,30 +310,44 @@ static void test_slack_is_small(void **unused) {
     teardown(&f);
 }
 
+/* Every number that a scorer makes of a query or a row, at each instruction set. */
+static void check_levels(struct fixture *f, const struct kern *const *level, size_t n) {
+    struct {
+        float list[ROWS], fine[ROWS], exact[ROWS], row[ROWS], slack[3];
+    } first, now;
+    memset(&now, 0, sizeof now);
+    for (size_t i = 0; i < n; i++) {
+        f->scorer.kern = level[i];
+        scorer_set_query(&f->scorer, f->queries + (size_t)9 * f->code.dim);
+        scorer_refine(&f->scorer);
+        now.slack[0] = f->scorer.slack, now.slack[1] = f->scorer.slack_fine;
+        scorer_list(&f->scorer, f->list, ROWS, now.list);
+        scorer_rows_fine(&f->scorer, f->codes, ROWS, now.fine);
+        scorer_exact_rows(&f->scorer, f->codes, ROWS, now.exact);
+        scorer_set_row(&f->scorer, f->list[3]);
+        now.slack[2] = f->scorer.slack;
+        scorer_list(&f->scorer, f->list, ROWS, now.row);
+        if (i == 0) first = now;
+        if (memcmp(&first, &now, sizeof now))
+            fail_msg("%s and %s differ on %s under metric %d, dim %u", level[0]->name,
+                     level[i]->name, code_kind_name(f->code.kind), (int)f->code.metric,
+                     f->code.dim);
+    }
+}
+
 static void test_levels_agree(void **unused) {
     (void)unused;
     const struct kern *level[16];
     size_t n = kern_levels(level, 16);
     assert_true(n >= 1);
     for (enum code_kind kind = 0; kind < CODE_KINDS; kind++)
-        for (kith_metric metric = KITH_METRIC_L2; metric <= KITH_METRIC_L1; metric++) {
-            struct fixture f;
-            setup(&f, kind, metric, 103, kind == CODE_U8 ? WHOLE : NORMAL);
-            float first[3][ROWS], dist[3][ROWS];
-            for (size_t i = 0; i < n; i++) {
-                f.scorer.kern = level[i];
-                scorer_set_query(&f.scorer, f.queries + 3 * 103);
-                scorer_refine(&f.scorer);
-                scorer_list(&f.scorer, f.list, ROWS, dist[0]);
-                scorer_rows_fine(&f.scorer, f.codes, ROWS, dist[1]);
-                scorer_exact_rows(&f.scorer, f.codes, ROWS, dist[2]);
-                if (i == 0) memcpy(first, dist, sizeof dist);
-                if (memcmp(first, dist, sizeof dist))
-                    fail_msg("%s and %s differ on %s under metric %d", level[0]->name,
-                             level[i]->name, code_kind_name(kind), (int)metric);
+        for (kith_metric metric = KITH_METRIC_L2; metric <= KITH_METRIC_L1; metric++)
+            for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
+                struct fixture f;
+                setup(&f, kind, metric, dims[d], kind == CODE_U8 ? WHOLE : NORMAL);
+                check_levels(&f, level, n);
+                teardown(&f);
             }
-            teardown(&f);
-        }
 }
 
 /* Values whose squares leave f32 make no promise they cannot keep. */
