@@ -102,10 +102,13 @@ struct kern {
      *                                                         sums: values, |values|, |left|, out
      *   fold_row  c = row - 128, v = c * weight + offset, out = round(v), |v| < 128.5
      *                                                         sums: v, c * offset, c * (c * weight), out */
-    void (*fold_l2)(const float *query, const float *low, const float *step, size_t n, float *out, float *sums);
-    void (*fold_dot)(const float *query, const float *low, const float *step, size_t n, float *out, float *sums);
+    void (*fold_l2)(const float *query, const float *low, const float *step, size_t n, float *out,
+                    float *sums);
+    void (*fold_dot)(const float *query, const float *low, const float *step, size_t n, float *out,
+                     float *sums);
     void (*quantise)(float *values, float scale, float inverse, size_t n, int8_t *out, float *sums);
-    void (*fold_row)(const uint8_t *row, const float *weight, const float *offset, size_t n, int8_t *out, float *sums);
+    void (*fold_row)(const uint8_t *row, const float *weight, const float *offset, size_t n,
+                     int8_t *out, float *sums);
 };
 #define KERN_FOLD_MAX 256u
 
