@@ -2,21 +2,25 @@
  * a row's elements), TYPE (its name) and METRIC (l2sq, dot or l1) defined; all four undefine nothing but those.
  *
  *   1. Each sum has one f32x16 accumulator, filled in rising order, so that every kernel gives the same bits (kern.h).
- *   2. Four rows go together: their accumulators are independent chains, and they share the query's loads.
- *   3. While four rows are scored, the same lines of the next four are prefetched: one line behind each line read. */
+ *   2. Four listed rows go together: their accumulators are independent chains, and they share the query's loads.
+ *   3. While four listed rows are scored, the same lines of the next four are prefetched: one line behind each line
+ *      read. Consecutive rows are read in one stream instead. */
 #define DIST(name) KERN_NAME(name, TYPE, METRIC)
 #define LOAD(p)    KERN_NAME(f32x16, load, TYPE)(p)
 #define TAIL(p, n) KERN_NAME(f32x16, load_tail, TYPE)((p), (n))
 #define STEP       KERN_NAME2(step, METRIC)
 #define LINE_ELEMS (64 / sizeof(ELEM))
 
-static float DIST(pair)(const float *query, const void *row, size_t dim) {
-    const ELEM *elem = row;
+VEC f32x16 DIST(sum)(const float *query, const ELEM *row, size_t dim) {
     f32x16 acc = f32x16_zero();
     size_t i = 0;
-    for (; i + 16 <= dim; i += 16) acc = STEP(acc, f32x16_load_f32(query + i), LOAD(elem + i));
-    if (i < dim) acc = STEP(acc, f32x16_load_tail_f32(query + i, dim - i), TAIL(elem + i, dim - i));
-    return f32x16_reduce(acc);
+    for (; i + 16 <= dim; i += 16) acc = STEP(acc, f32x16_load_f32(query + i), LOAD(row + i));
+    if (i < dim) acc = STEP(acc, f32x16_load_tail_f32(query + i, dim - i), TAIL(row + i, dim - i));
+    return acc;
+}
+
+static float DIST(pair)(const float *query, const void *row, size_t dim) {
+    return f32x16_reduce(DIST(sum)(query, row, dim));
 }
 
 /* out[0..3]: four rows; the next four are prefetched. */
@@ -63,18 +67,18 @@ VEC void DIST(four)(const float *query, const ELEM *const row[4], const ELEM *co
     f32x16_reduce4(a0, a1, a2, a3, out);
 }
 
+/* One row after the other, so that memory is read in one stream: the hardware's prefetcher follows it at full speed,
+ * but not four rows side by side. The chains of neighbours overlap all the same. */
 static void DIST(rows)(const float *query, const void *rows, size_t stride, size_t n, size_t dim,
                        float *out) {
-    const ELEM *row[4], *next[4];
     const char *at = rows;
     size_t i = 0;
     for (; i + 4 <= n; i += 4, at += 4 * stride) {
-        size_t ahead = n - i >= 8 ? 4 * stride : 0;
-        for (size_t r = 0; r < 4; r++) {
-            row[r] = (const ELEM *)(at + r * stride);
-            next[r] = (const ELEM *)(at + r * stride + ahead);
-        }
-        DIST(four)(query, row, next, dim, out + i);
+        f32x16 a0 = DIST(sum)(query, (const ELEM *)at, dim);
+        f32x16 a1 = DIST(sum)(query, (const ELEM *)(at + stride), dim);
+        f32x16 a2 = DIST(sum)(query, (const ELEM *)(at + 2 * stride), dim);
+        f32x16 a3 = DIST(sum)(query, (const ELEM *)(at + 3 * stride), dim);
+        f32x16_reduce4(a0, a1, a2, a3, out + i);
     }
     for (; i < n; i++, at += stride) out[i] = DIST(pair)(query, at, dim);
 }

@@ -2,7 +2,7 @@
  *
  *   1. Whole numbers modulo 2^32: any order of the additions gives the same result.
  *   2. The u8 x s8 kernels read exactly `bytes` bytes of each row, 64 at a time, in unmasked loads.
- *   3. Four rows go together; the next four are prefetched line by line. */
+ *   3. Four listed rows go together; the next four are prefetched line by line. Consecutive rows are one stream. */
 
 VEC void dot_four(const int8_t *query, const uint8_t *const row[4], const uint8_t *const next[4],
                   size_t bytes, int32_t *out) {
@@ -23,19 +23,29 @@ VEC void dot_four(const int8_t *query, const uint8_t *const row[4], const uint8_
     i32x16_reduce4(a0, a1, a2, a3, out);
 }
 
+VEC i32x16 dot_sum(const int8_t *query, const uint8_t *row, size_t bytes) {
+    i32x16 a = i32x16_zero(), b = a;
+    size_t i = 0;
+    for (; i + 128 <= bytes; i += 128) {
+        a = i32x16_dot64(a, row + i, s8x64_load(query + i));
+        b = i32x16_dot64(b, row + i + 64, s8x64_load(query + i + 64));
+    }
+    if (i < bytes) a = i32x16_dot64(a, row + i, s8x64_load(query + i));
+    return i32x16_add(a, b);
+}
+
+/* One row after the other: one stream of memory, which the hardware's prefetcher follows. */
 static void dot_u8s8_rows(const int8_t *query, const uint8_t *rows, size_t stride, size_t n,
                           size_t bytes, int32_t *out) {
-    const uint8_t *row[4], *next[4];
     size_t i = 0;
     for (; i + 4 <= n; i += 4, rows += 4 * stride) {
-        size_t ahead = n - i >= 8 ? 4 * stride : 0;
-        for (size_t r = 0; r < 4; r++) {
-            row[r] = rows + r * stride;
-            next[r] = row[r] + ahead;
-        }
-        dot_four(query, row, next, bytes, out + i);
+        i32x16 a0 = dot_sum(query, rows, bytes), a1 = dot_sum(query, rows + stride, bytes);
+        i32x16 a2 = dot_sum(query, rows + 2 * stride, bytes);
+        i32x16 a3 = dot_sum(query, rows + 3 * stride, bytes);
+        i32x16_reduce4(a0, a1, a2, a3, out + i);
     }
     if (i < n) {
+        const uint8_t *row[4];
         int32_t rest[4];
         for (size_t r = 0; r < 4; r++) row[r] = rows + (i + r < n ? r : n - i - 1) * stride;
         dot_four(query, row, row, bytes, rest);
