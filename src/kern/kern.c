@@ -33,7 +33,7 @@ static void add_levels(void) {
     if (cpu->avx2) add_level(kern_fill_avx2);
     if (cpu->avx512) add_level(kern_fill_avx512);
     if (cpu->vnni) add_level(kern_fill_avx512vnni);
-
+    if (cpu_amx()) add_level(kern_fill_amx);
 #elif defined(__aarch64__)
     add_level(kern_fill_neon);
 #endif
