@@ -284,8 +284,17 @@ static int begin(struct rows *rows, struct claim *claim, kith_error *err) {
     return KITH_OK;
 }
 
+/* Give back the numbers of a claim that nobody claimed after: the next add gets them again. */
+static void unclaim_ids(struct rows *rows, size_t n, const uint32_t *row) {
+    int64_t first = rows_id(rows, row[0]);
+    for (size_t i = 0; i < n; i++)
+        if (rows_id(rows, row[i]) != first + (int64_t)i) return;
+    if (rows->next_id == first + (int64_t)n) rows->next_id = first;
+}
+
 static void end_pending(struct rows *rows, size_t n, const uint32_t *row, bool mapped) {
     pthread_mutex_lock(&rows->ids_lock);
+    if (mapped) unclaim_ids(rows, n, row);
     unclaim(rows, n, row, mapped);
     pthread_mutex_unlock(&rows->ids_lock);
     pthread_rwlock_unlock(&rows->layout);
