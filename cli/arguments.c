@@ -16,6 +16,11 @@ uint32_t processor_count(void) {
 
 bool is_stream(const char *path) { return strcmp(path, "-") == 0; }
 
+char *help_filter(int key, const char *text, void *input) {
+    (void)input;
+    return key == ARGP_KEY_HELP_DUP_ARGS_NOTE ? NULL : (char *)(uintptr_t)text;
+}
+
 void shared_options_init(shared_options *o) {
     *o = (shared_options){.threads = processor_count(), .metric = KITH_METRIC_L2};
 }

@@ -140,7 +140,8 @@ static void put_table(const bench_run *runs, size_t n_runs, FILE *file) {
                 (double)runs[i].stats.bytes / (double)runs[i].stats.rows);
         for (int j = 0; j < BENCH_N_TARGETS; j++) {
             char text[32];
-            fprintf(file, "<td>%s", isnan(runs[i].at[j]) ? "-" : print_count(text, runs[i].at[j]));
+            fputs("<td>", file);
+            put_text(bench_target_text(text, &runs[i], j), file);
         }
         fputs("\n", file);
     }

@@ -66,6 +66,13 @@ static void point_row(table *t, const bench_run *run, size_t i) {
     table_row(t, cells);
 }
 
+const char *bench_target_text(char *text, const bench_run *run, int target) {
+    if (isnan(run->at[target])) return "-";
+    strcpy(text, run->above[target] ? ">=" : "");
+    print_count(text + strlen(text), run->at[target]);
+    return text;
+}
+
 static void print_targets(const bench_run *runs, size_t n_runs, FILE *file) {
     static const char *const columns[] = {
         "QPS/CPU at recall", ">0.90", ">0.95", ">0.99", ">0.999", NULL};
@@ -74,7 +81,7 @@ static void print_targets(const bench_run *runs, size_t n_runs, FILE *file) {
         char texts[BENCH_N_TARGETS][32];
         const char *cells[BENCH_N_TARGETS + 1] = {runs[i].spec};
         for (int j = 0; j < BENCH_N_TARGETS; j++)
-            cells[j + 1] = isnan(runs[i].at[j]) ? "-" : print_count(texts[j], runs[i].at[j]);
+            cells[j + 1] = bench_target_text(texts[j], &runs[i], j);
         table_row(t, cells);
     }
     table_print(t, file);

@@ -85,6 +85,8 @@ typedef struct shared_options {
 } shared_options;
 
 void shared_options_init(shared_options *o);
+/* Leaves out of --help what says nothing. */
+char *help_filter(int key, const char *text, void *input);
 /* Handle an option of the tables above; ARGP_ERR_UNKNOWN for any other. */
 error_t shared_option(int key, const char *arg, struct argp_state *state, shared_options *o);
 
@@ -104,8 +106,8 @@ uint32_t processor_count(void);
 /* ---- indexes (index_file.c) ---------------------------------------------------------------------- */
 
 /* kith_index_open and kith_index_save, where "-" is a standard stream. */
-int index_open(kith_index **out, const char *path, int mode, kith_error *err);
-int index_save(const kith_index *index, const char *path, kith_error *err);
+int index_file_open(kith_index **out, const char *path, int mode, kith_error *err);
+int index_file_save(const kith_index *index, const char *path, kith_error *err);
 /* KITH_EDIM unless vectors and index have the same dimension. */
 int check_dim(const vectors *v, size_t dim, kith_error *err);
 /* Whether the file at path begins as a Kith index does. */

@@ -10,8 +10,8 @@
 enum { KEY_EF_CONSTRUCTION = KEY_OWN, KEY_ALPHA, KEY_SEED, KEY_IDS };
 
 static const struct argp_option options[] = {
-    {"index", 'i', "SPEC", 0, "What to build: Flat, HNSW16, HNSW16,SQ8,Refine, … (default: Auto)",
-     1},
+    {"index", 'i', "SPEC", 0,
+     "What to build: Flat, HNSW16, HNSW16,SQ8,Refine and more (default: Auto)", 1},
     OPTION_METRIC,
     {"output", 'o', "FILE", 0, "Write the index to FILE", 10},
     {"ids", KEY_IDS, "FILE", 0, "Take the ids of the rows from FILE", 11},
@@ -55,6 +55,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 }
 
 static const struct argp argp = {.options = options,
+                                 .help_filter = help_filter,
                                  .parser = parse,
                                  .args_doc = "BASE -o FILE",
                                  .doc = "Make an index of the vectors in BASE."};
@@ -125,7 +126,7 @@ static int run(int argc, char **argv) {
     built = (cost){wall_s() - built.wall_s, process_cpu_s() - built.cpu_s};
     progress_finish(&bar);
     TRY_DONE(failure_about(&f, a.names[0], code));
-    TRY_DONE(failure_about(&f, a.output, index_save(index, a.output, &f.err)));
+    TRY_DONE(failure_about(&f, a.output, index_file_save(index, a.output, &f.err)));
     kith_index_stats stats;
     kith_index_stats_get(index, &stats);
     report(is_stream(a.output) ? stderr : stdout, &a, &stats, built);

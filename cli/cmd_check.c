@@ -51,7 +51,7 @@ static int run(int argc, char **argv) {
     kith_index *index = NULL;
     double start = wall_s();
     int code =
-        failure_about(&f, a.names[0], index_open(&index, a.names[0], KITH_OPEN_READ, &f.err));
+        failure_about(&f, a.names[0], index_file_open(&index, a.names[0], KITH_OPEN_READ, &f.err));
     if (!code) code = failure_about(&f, a.names[0], kith_index_check(index, &f.err));
     report(a.names[0], index, code, &f, a.shared.json, wall_s() - start);
     kith_index_free(index);

@@ -68,14 +68,15 @@ static int run(int argc, char **argv) {
     id_table list = {0};
     kith_index *index = NULL;
     int code;
-    TRY_DONE(failure_about(&f, a.names[0], index_open(&index, a.names[0], KITH_OPEN_READ, &f.err)));
+    TRY_DONE(
+        failure_about(&f, a.names[0], index_file_open(&index, a.names[0], KITH_OPEN_READ, &f.err)));
     if (a.names[1]) {
         TRY_DONE(
             failure_about(&f, a.names[1], id_list_read(&list, a.names[1], &a.shared.read, &f.err)));
         TRY_DONE(join_ids(&a, &list, &f.err));
     }
     TRY_DONE(failure_about(&f, a.names[0], kith_index_remove(index, a.n_ids, a.ids, &f.err)));
-    TRY_DONE(failure_about(&f, a.output, index_save(index, a.output, &f.err)));
+    TRY_DONE(failure_about(&f, a.output, index_file_save(index, a.output, &f.err)));
     FILE *file = is_stream(a.output) ? stderr : stdout;
     uint64_t rows = kith_index_rows(index);
     if (a.shared.json) {

@@ -173,7 +173,7 @@ static int run(int argc, char **argv) {
     answers all = {0};
     int mode = a.map ? KITH_OPEN_MAP : KITH_OPEN_READ;
     int code;
-    TRY_DONE(failure_about(&f, a.names[0], index_open(&index, a.names[0], mode, &f.err)));
+    TRY_DONE(failure_about(&f, a.names[0], index_file_open(&index, a.names[0], mode, &f.err)));
     TRY_DONE(
         failure_about(&f, a.names[1], vectors_read(&queries, a.names[1], &a.shared.read, &f.err)));
     TRY_DONE(failure_about(&f, a.names[1], check_dim(&queries, kith_index_dim(index), &f.err)));

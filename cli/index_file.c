@@ -39,7 +39,7 @@ static int temporary_file(char *path, int *fd, kith_error *err) {
     return *fd < 0 ? fail_io(err, "no temporary file") : KITH_OK;
 }
 
-int index_open(kith_index **out, const char *path, int mode, kith_error *err) {
+int index_file_open(kith_index **out, const char *path, int mode, kith_error *err) {
     if (strcmp(path, "-") != 0) return kith_index_open(out, path, mode, err);
     char temporary[4096];
     int fd;
@@ -52,7 +52,7 @@ int index_open(kith_index **out, const char *path, int mode, kith_error *err) {
     return code;
 }
 
-int index_save(const kith_index *index, const char *path, kith_error *err) {
+int index_file_save(const kith_index *index, const char *path, kith_error *err) {
     if (strcmp(path, "-") != 0) return kith_index_save(index, path, err);
     char temporary[4096];
     int fd;
