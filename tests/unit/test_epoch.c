@@ -43,6 +43,8 @@ static void a_thread_finds_its_slot_again(void **state) {
     assert_int_not_equal(outer, inner);
     epoch_leave(&epoch, inner);
     epoch_leave(&epoch, outer);
+    assert_int_equal(epoch_enter(&epoch), inner); /* the last one it used */
+    epoch_leave(&epoch, inner);
 }
 
 struct waiting {
@@ -66,15 +68,21 @@ static void begin_waiting(struct waiting *waiting, pthread_t *thread) {
 static void grace_lasts_while_a_reader_is_in(void **state) {
     (void)state;
     static struct waiting waiting;
-    pthread_t thread;
-    epoch_init(&waiting.epoch);
-    uint32_t slot = epoch_enter(&waiting.epoch);
-    begin_waiting(&waiting, &thread);
-    nap(30);
-    assert_int_equal(atomic_load(&waiting.done), 0);
-    epoch_leave(&waiting.epoch, slot);
-    pthread_join(thread, NULL);
-    assert_int_equal(atomic_load(&waiting.done), 1);
+    const uint32_t slots[] = {0, 1, 100, EPOCH_SLOTS - 1};
+    for (int s = 0; s < 4; s++) {
+        pthread_t thread;
+        epoch_init(&waiting.epoch);
+        atomic_store(&waiting.done, 0);
+        for (uint32_t i = 0; i < EPOCH_SLOTS; i++) epoch_enter(&waiting.epoch);
+        for (uint32_t i = 0; i < EPOCH_SLOTS; i++)
+            if (i != slots[s]) epoch_leave(&waiting.epoch, i);
+        begin_waiting(&waiting, &thread);
+        nap(20);
+        assert_int_equal(atomic_load(&waiting.done), 0);
+        epoch_leave(&waiting.epoch, slots[s]);
+        pthread_join(thread, NULL);
+        assert_int_equal(atomic_load(&waiting.done), 1);
+    }
 }
 
 static void a_later_reader_is_not_waited_for(void **state) {

@@ -89,6 +89,8 @@ static void a_short_truth_wants_no_more(void **state) {
     assert_near(out.map, 1);
     assert_near(out.mrr, 0.5);
     assert_near(out.ndcg, (3.0 + 4.0 / log2(3.0)) / (4.0 + 3.0 / log2(3.0)));
+    const int64_t gap[] = {-1, 4, 8, -1}; /* the first that is there counts as the nearest */
+    assert_near(measure(1, 4, got, 4, gap, 4).mrr, 0.5);
     out = measure(1, 4, got, 4, empty, 4);
     assert_near(out.recall, 1);
     assert_near(out.ndcg, 1);
@@ -127,6 +129,18 @@ static void ties_count_by_distance(void **state) {
     assert_near(out.recall, (2.0 / 3 + 1.0 / 3) / 2);
     assert_near(out.recall_ties, (1 + 2.0 / 3) / 2);
     assert_near(out.recall_p5, 2.0 / 3);
+}
+
+/* One row was to be found, and two as near as it were given: that is all, not twice all. */
+static void ties_never_pass_one(void **state) {
+    (void)state;
+    const int64_t truth[] = {1, -1}, got[] = {7, 1};
+    const float truth_dists[] = {1, INFINITY}, got_dists[] = {1, 1};
+    kith_eval out;
+    assert_int_equal(kith_eval_knn(1, 2, got, 2, truth, 2, got_dists, truth_dists, 0, &out, NULL),
+                     KITH_OK);
+    assert_near(out.recall_ties, 1);
+    assert_near(out.recall, 1);
 }
 
 static void similarities_are_nearer_when_larger(void **state) {
@@ -200,6 +214,7 @@ int main(void) {
         cmocka_unit_test(a_short_truth_wants_no_more),
         cmocka_unit_test(p5_is_the_nearest_rank),
         cmocka_unit_test(ties_count_by_distance),
+        cmocka_unit_test(ties_never_pass_one),
         cmocka_unit_test(similarities_are_nearer_when_larger),
         cmocka_unit_test(ties_are_never_below_ids),
         cmocka_unit_test(bad_arguments_are_named),

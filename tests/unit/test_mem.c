@@ -177,6 +177,20 @@ static size_t address_space(void) {
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* Aligning a slab maps more than is kept; all of it goes back. */
+static void slabs_leave_no_address_space_behind(void **state) {
+    (void)state;
+    size_t before = address_space();
+    assert_true(before > 0);
+    for (size_t bytes = 2 * MIB; bytes < 20 * MIB; bytes += MIB / 2 + 4096) {
+        void *p = mem_slab(NULL, bytes);
+        assert_non_null(p);
+        assert_in_range(address_space(), before + bytes, before + bytes + 4096);
+        mem_slab_free(NULL, p, bytes);
+        assert_int_equal(address_space(), before);
+    }
+}
+
 /* In a child: 0 when all is as it should be, else the number of the step that was not. */
 static int live_under_a_limit(void) {
     struct mem_account owner = {0};
@@ -234,6 +248,7 @@ int main(void) {
         cmocka_unit_test(the_nth_call_fails_once),
         cmocka_unit_test(an_impossible_size_is_refused),
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        cmocka_unit_test(slabs_leave_no_address_space_behind),
         cmocka_unit_test(a_limit_on_address_space_gives_null),
 #endif
         cmocka_unit_test(threads_share_an_account),
