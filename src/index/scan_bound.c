@@ -27,7 +27,7 @@ void scan_bound_init(struct scan_bound *bound, const struct store *store, const 
         bound->spread = bound->rho * bound->q_len * x_len + TINY;
     } else if (code->metric == KITH_METRIC_COSINE) {
         bound->q_len = 1 + 4 * U;
-        bound->spread = l2sq > 0 && l2sq < L2SQ_MIN ? HUGE_VAL : bound->rho + 16 * U;
+        bound->spread = l2sq > 0 && l2sq < L2SQ_MIN ? HUGE_VAL : 2 * bound->rho + 16 * U;
     }
 }
 
@@ -54,4 +54,11 @@ struct scan_limit scan_bound_limit(const struct scan_bound *bound, float tau, fl
     /* The evaluation rounds three times: make room for it. */
     a += fabs(a) * 4 * U;
     return (struct scan_limit){up(a), up(b * (1 + 8 * U) + NEVER_0), up(c * (1 + 8 * U) + NEVER_0)};
+}
+
+bool scan_bound_is_short(kith_metric metric, size_t dim, const float *x) {
+    const struct kern *kern = kern_get();
+    return metric == KITH_METRIC_COSINE &&
+           kern->pair[KITH_TYPE_F32][KERN_DOT](x, x, dim) < (float)L2SQ_MIN &&
+           kern->max_abs(x, dim) > 0;
 }

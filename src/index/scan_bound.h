@@ -11,7 +11,7 @@
  *     L2      all terms are >= 0, so the real distance D <= tau / (1 - rho) + tiny = T^2. The triangle inequality gives
  *             |q - x~| <= T + err, hence est <= T^2 + 2 T err + err^2 + slack.
  *     IP      |law - real| <= rho |q| |x| + tiny, and |<q, x> - <q, x~>| <= |q| err (Cauchy & Schwarz).
- *     COSINE  of unit vectors: |law - real| <= rho + 8 u, and |<q, x> - <q, x~>| <= err. Queries (and rows, by an
+ *     COSINE  of unit vectors: |law - real| <= 2 rho + 16 u (the dot, and both lengths), and |<q, x> - <q, x~>| <= err. Queries (and rows, by an
  *             infinite err) too short for f32 dots to keep their digits get no bound: slack INFINITY.
  * Everything here is computed in double and rounded outwards. */
 #ifndef KITH_INDEX_SCAN_BOUND_H
@@ -34,6 +34,9 @@ struct scan_limit {
 void scan_bound_init(struct scan_bound *bound, const struct store *store, const float *query,
                      bool exact);
 struct scan_limit scan_bound_limit(const struct scan_bound *bound, float tau, float slack);
+
+/* Whether a row is so short that under COSINE its f32 dots may lose their digits: its err is INFINITY. */
+bool scan_bound_is_short(kith_metric metric, size_t dim, const float *x);
 
 static inline bool scan_within(const struct scan_limit *limit, float est, float err) {
     return est <= limit->a + err * (limit->b + limit->c * err);

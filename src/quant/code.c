@@ -21,6 +21,7 @@
 #include "base/bits.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "quant/scorer.h"
 #include "quant/sums.h"
 
 enum { BLOCK = 256 };
@@ -81,10 +82,7 @@ void code_deinit(struct code *code, struct mem_account *owner) {
 }
 
 float code_inverse_length(size_t dim, const float *x) {
-    double l2sq = sums_squares(dim, x);
-    if (l2sq == 0) return 0;
-    double inverse = 1 / sqrt(l2sq);
-    return inverse < (double)FLT_MAX ? (float)inverse : FLT_MAX;
+    return kern_inv_length(kern_get(), KITH_TYPE_F32, x, dim);
 }
 
 static void put_f32(uint8_t *at, float value) { memcpy(at, &value, sizeof value); }
@@ -136,15 +134,14 @@ static double decoded_inverse(const struct code *code, const uint8_t *row) {
 }
 
 static float encode_float(const struct code *code, const float *row, uint8_t *out) {
+    const kith_type type = element_type[code->kind];
     memset(out, 0, code->stride);
-    kern_get()->from_f32[element_type[code->kind]](row, code->dim, out);
-    if (code->metric != KITH_METRIC_COSINE)
-        return code->kind == CODE_F32 ? 0 : residual(code, row, 1, out, 1);
-    double inverse_x = sums_squares(code->dim, row);
-    inverse_x = inverse_x == 0 ? 0 : 1 / sqrt(inverse_x);
-    double inverse = code->kind == CODE_F32 ? inverse_x : decoded_inverse(code, out);
-    put_f32(out + code->inv_at, inverse < (double)FLT_MAX ? (float)inverse : FLT_MAX);
-    return code->kind == CODE_F32 ? 0 : residual(code, row, inverse_x, out, inverse);
+    kern_get()->from_f32[type](row, code->dim, out);
+    if (code->inv_at)
+        put_f32(out + code->inv_at, kern_inv_length(kern_get(), type, out, code->dim));
+    if (code->kind == CODE_F32) return 0;
+    if (code->metric != KITH_METRIC_COSINE) return residual(code, row, 1, out, 1);
+    return residual(code, row, scorer_unit_scale(code->dim, row), out, decoded_inverse(code, out));
 }
 
 static bool is_l2(kith_metric metric) {
@@ -167,10 +164,7 @@ static float encode_u8(const struct code *code, const float *row, uint8_t *out) 
 static float encode_sq8(const struct code *code, const float *row, uint8_t *out) {
     memset(out, 0, code->stride);
     double scale = 1;
-    if (code->metric == KITH_METRIC_COSINE) {
-        double l2sq = sums_squares(code->dim, row);
-        scale = l2sq == 0 ? 0 : 1 / sqrt(l2sq);
-    }
+    if (code->metric == KITH_METRIC_COSINE) scale = scorer_unit_scale(code->dim, row);
     float scaled[BLOCK];
     const struct kern *kern = kern_get();
     double term = 0;

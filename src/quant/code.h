@@ -78,8 +78,8 @@ float code_encode(const struct code *code, const float *row, uint8_t *out);
 /* Decode one row to dim floats. sq8 under COSINE gives the unit vector's approximation. */
 void code_decode(const struct code *code, const uint8_t *row, float *out);
 
-/* The inverse length of a vector, 0 for the zero vector: summed in double, rounded once. The cosine
- * of two vectors is (dot * inverse of one) * inverse of the other, in f32. */
+/* The inverse length of a vector by kern.h's law, 0 for the zero vector. The cosine of two vectors is
+ * dot * (inverse of one * inverse of the other), in f32. */
 float code_inverse_length(size_t dim, const float *x);
 
 /* The user's value of an inside distance. */

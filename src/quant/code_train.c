@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "quant/sums.h"
+#include "quant/scorer.h"
 
 /* Below it a step's inverse or square would leave f32; the range is then wider than what was seen. */
 #define STEP_MIN 0x1p-100f
@@ -26,9 +26,7 @@ static float step_of(double low, double high) {
 
 /* The scale that encoding applies to a row first. */
 static double row_scale(const struct code *code, const float *row) {
-    if (code->metric != KITH_METRIC_COSINE) return 1;
-    double l2sq = sums_squares(code->dim, row);
-    return l2sq == 0 ? 0 : 1 / sqrt(l2sq);
+    return code->metric == KITH_METRIC_COSINE ? scorer_unit_scale(code->dim, row) : 1;
 }
 
 void code_train(struct code *code, size_t n, const float *rows) {

@@ -59,7 +59,7 @@ static void finish_list(const struct scorer *scorer, const uint8_t *const *rows,
     const struct code *code = scorer->code;
     if (code->metric == KITH_METRIC_COSINE && code->inv_at)
         for (size_t i = 0; i < n; i++)
-            dist[i] = -(dist[i] * load_f32(rows[i] + code->inv_at) * scorer->inv);
+            dist[i] = -(dist[i] * (scorer->inv * load_f32(rows[i] + code->inv_at)));
     else if (float_metric[code->metric] == KERN_DOT)
         for (size_t i = 0; i < n; i++) dist[i] = -dist[i];
 }
@@ -68,7 +68,7 @@ static void finish_rows(const struct scorer *scorer, const uint8_t *rows, size_t
     const struct code *code = scorer->code;
     if (code->metric == KITH_METRIC_COSINE && code->inv_at)
         for (size_t i = 0; i < n; i++)
-            dist[i] = -(dist[i] * load_f32(rows + i * code->stride + code->inv_at) * scorer->inv);
+            dist[i] = -(dist[i] * (scorer->inv * load_f32(rows + i * code->stride + code->inv_at)));
     else if (float_metric[code->metric] == KERN_DOT)
         for (size_t i = 0; i < n; i++) dist[i] = -dist[i];
 }

@@ -25,7 +25,8 @@
  *     2^-120                                  underflow of any product
  * times 1 + 2^-18, for the second order and for rounding in these sums themselves. COSINE over u8 needs
  * neither mid nor the mean: the real cosine moves by at most |d| / |q|, because |sum d c| <= |d| |c|;
- * plus 8 u, and u |f| / |q| for the rounding of d.
+ * plus 8 u, u |f| / |q| for the rounding of d, and (dim / 16 + 16) u for both lengths, sums by the law.
+ * A query too short for such a sum gets no bound.
  *
  * A stored row as query (scorer_set_row) skips all this: with f a linear function of its codes, t can be
  * the same for all rows, |d| is taken as t/2, and one pass over the bytes makes e and the sums. */
@@ -43,6 +44,8 @@
 #define TINY 0x1p-120
 /* Below it 1 / t would leave f32. */
 #define SCALE_MIN 0x1p-110f
+/* Beyond it squares underflow. */
+#define LENGTH_MIN_INVERSE 0x1p50f
 
 /* A float that is not below a double of at least 0. */
 static float round_up(double x) {
@@ -150,7 +153,8 @@ static float cosine_slack(const struct scorer *scorer, const struct level *level
         (double)scorer->kern->dot_self[KITH_TYPE_F32](left, dim) * (1 + 0x1p-11) + TINY;
     double lost = sqrt(left_sq) * (double)scorer->inv;
     double rounding = level->abs_sum * (double)scorer->inv; /* >= |f| / |q| */
-    return round_up(lost + U * (8 + 8 * lost + rounding));
+    double lengths = ((double)dim / 16 + 16) * (1 + lost);
+    return round_up(lost * (1 + 0x1p-11) + U * (8 + 8 * lost + rounding + lengths));
 }
 
 static void set_dot_bytes(struct scorer *scorer) {
@@ -164,7 +168,7 @@ static void set_dot_bytes(struct scorer *scorer) {
     if (code->inv_at) { /* COSINE over u8 */
         scorer->scale *= scorer->inv;
         scorer->slack = scorer->slack_fine = cosine_slack(scorer, &level, scorer->folded);
-        if (level.scale == INFINITY) give_up(scorer);
+        if (level.scale == INFINITY || scorer->inv > LENGTH_MIN_INVERSE) give_up(scorer);
         return;
     }
     double bias = fold.fixed + g * (0.5 * level.sum + 127.5 * (double)level.scale * level.codes);
@@ -238,8 +242,7 @@ void scorer_set_query(struct scorer *scorer, const float *query) {
     scorer->settled = true;
     if (code->metric == KITH_METRIC_COSINE) scorer->inv = code_inverse_length(code->dim, query);
     if (code->metric == KITH_METRIC_COSINE && code->kind == CODE_SQ8) {
-        double l2sq = sums_squares(code->dim, query);
-        sums_scale(code->dim, query, l2sq == 0 ? 0 : 1 / sqrt(l2sq), scorer->query);
+        sums_scale(code->dim, query, scorer_unit_scale(code->dim, query), scorer->query);
     } else if (query != scorer->query) {
         memcpy(scorer->query, query, code->dim * sizeof(float));
     }

@@ -57,7 +57,7 @@ static float law(kith_metric metric, size_t dim, const float *query, const float
         return kern->pair[KITH_TYPE_F32][KERN_L2SQ](query, row, dim);
     float dot = kern->pair[KITH_TYPE_F32][KERN_DOT](query, row, dim);
     if (metric == KITH_METRIC_IP) return -dot;
-    return -(dot * code_inverse_length(dim, row) * code_inverse_length(dim, query));
+    return -(dot * (code_inverse_length(dim, query) * code_inverse_length(dim, row)));
 }
 
 static bool is_kept(const struct kith_index *index) {

@@ -165,9 +165,9 @@ static float law_slack(const struct fixture *f, const float *query, const float 
         sum += f->code.metric == KITH_METRIC_L1 ? a : a * a;
     }
     if (f->code.metric == KITH_METRIC_COSINE) {
-        long double by = length(query, dim) * length(decoded, dim);
-        return (float)(dim / 16 + 16) * 0x1p-22f +
-               (by == 0 ? 0 : (float)((long double)dim * 0x1p-149L / by));
+        long double a = length(query, dim), b = length(decoded, dim);
+        bool tiny = (a > 0 && a < 1e-15L) || (b > 0 && b < 1e-15L); /* squares underflow */
+        return tiny ? INFINITY : (float)(dim / 16 + 16) * 0x1p-22f;
     }
     return (float)(sum * (dim / 16 + 8) * 0x1p-24L) * 1.01f + 1e-37f;
 }
