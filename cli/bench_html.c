@@ -9,7 +9,7 @@
 
 #include "print.h"
 
-enum { WIDTH = 860, HEIGHT = 480, LEFT = 70, RIGHT = 20, TOP = 20, BOTTOM = 50, N_COLOURS = 8 };
+enum { WIDTH = 860, HEIGHT = 480, LEFT = 70, RIGHT = 20, TOP = 34, BOTTOM = 50, N_COLOURS = 8 };
 
 /* Data coordinates of the edges of the picture. */
 typedef struct axes {
@@ -85,8 +85,8 @@ static void put_grid(const axes *a, FILE *file) {
     }
     fprintf(file, "<text x=%d y=%d text-anchor=middle>recall, to the right is better</text>\n",
             (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10);
-    fprintf(file, "<text x=%d y=%d>queries a second of CPU time, up is better</text>\n", LEFT + 6,
-            TOP + 14);
+    fprintf(file, "<text x=%d y=%d>queries a second of CPU time, up is better</text>\n", LEFT - 60,
+            TOP - 12);
 }
 
 static void put_point(const axes *a, const bench_run *run, const bench_point *p, FILE *file) {

@@ -46,9 +46,9 @@ format format_of_path(const char *path) {
     char ending[16];
     const char *end = path + strlen(path);
     if (end - path > 3 && strcasecmp(end - 3, ".gz") == 0) end -= 3;
-    const char *dot = end;
+    const char *dot = end > path ? end - 1 : path;
     while (dot > path && *dot != '.' && *dot != '/') dot--;
-    if (*dot != '.' || (size_t)(end - dot) > sizeof ending) return FORMAT_AUTO;
+    if (end == path || *dot != '.' || (size_t)(end - dot) > sizeof ending) return FORMAT_AUTO;
     memcpy(ending, dot + 1, (size_t)(end - dot) - 1);
     ending[end - dot - 1] = '\0';
     return format_parse(ending);
