@@ -14,13 +14,12 @@
 
 #include "base/status.h"
 #include "base/thread.h"
+#include "index/scan_bound.h"
 
 #define RETRAIN_ROWS   1024u
 #define TRAIN_BYTES    ((size_t)64 << 20) /* of a sample that has to be decoded */
 #define TRAIN_ROWS_MIN 1024u
 #define WRITE_GRAIN    64u
-/* A float dot of vectors shorter than this may lose its digits to underflow: no bound is given. */
-#define COSINE_L2SQ_MIN 1e-30f
 
 uint64_t store_code_bytes(const struct code *code) {
     return code->kind == CODE_SQ8 ? 3u * (uint64_t)code->dim * sizeof(float) : 0;
@@ -149,9 +148,7 @@ static void write_row(struct store *store, const float *x, uint32_t row, bool or
     if (!store->has_err) return;
     if (orig_err > 0) /* distances are to the original as it is kept */
         err = nextafterf(err + orig_err, INFINITY);
-    if (store->walk.metric == KITH_METRIC_COSINE && l2sq < COSINE_L2SQ_MIN &&
-        kern->max_abs(x, store->walk.dim) > 0)
-        err = INFINITY;
+    if (scan_bound_is_short(store->walk.metric, store->walk.dim, x)) err = INFINITY;
     *(float *)(void *)segs_at(&store->err_of, row) = err;
 }
 

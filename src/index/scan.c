@@ -33,7 +33,7 @@ static struct scan_scratch *scratch_get(struct rows *rows) {
     return scratch;
 }
 
-static void count_bytes(struct rows *rows, size_t more, size_t less) {
+void scan_count_bytes(struct rows *rows, size_t more, size_t less) {
     struct scan_scratch *scratch = atomic_load_explicit(&rows->scan, memory_order_acquire);
     atomic_fetch_add_explicit(&scratch->bytes, more, memory_order_relaxed);
     atomic_fetch_sub_explicit(&scratch->bytes, less, memory_order_relaxed);
@@ -44,7 +44,7 @@ struct scan_slot *scan_slot_get(struct rows *rows, uint32_t slot) {
     if (!scratch) return NULL;
     if (scratch->slot[slot]) return scratch->slot[slot];
     struct scan_slot *made = mem_new(rows->owner, sizeof *made);
-    if (made) count_bytes(rows, sizeof *made, 0);
+    if (made) scan_count_bytes(rows, sizeof *made, 0);
     return scratch->slot[slot] = made;
 }
 
@@ -55,7 +55,7 @@ bool scan_slot_grow(struct rows *rows, void *array, size_t *bytes, size_t want) 
     memcpy(&old, array, sizeof old);
     mem_free(rows->owner, old, *bytes);
     memcpy(array, &grown, sizeof grown);
-    count_bytes(rows, want, *bytes);
+    scan_count_bytes(rows, want, *bytes);
     *bytes = want;
     return true;
 }
@@ -74,6 +74,7 @@ void scan_deinit(struct rows *rows) {
         mem_free(rows->owner, slot->scorers, slot->scorers_bytes);
         mem_free(rows->owner, slot->hits, slot->hits_bytes);
         mem_free(rows->owner, slot->batch, slot->batch_bytes);
+        if (slot->passing.low) code_deinit(&slot->passing, rows->owner);
         mem_free(rows->owner, slot, sizeof *slot);
     }
     mem_free(rows->owner, scratch, sizeof *scratch);
@@ -86,13 +87,12 @@ void scan_deadline_fail(kith_error *err) {
 
 /* ---- k nearest --------------------------------------------------------------------------------- */
 
-static bool take_nearest(struct scan_pass *pass, const uint32_t *row, const float *dist,
-                         uint32_t n) {
+bool scan_take_nearest(struct scan_pass *pass, const uint32_t *row, const float *dist, uint32_t n) {
     struct scan_heap *heap = pass->sink;
     float tau = pass->tau;
     for (uint32_t i = 0; i < n; i++) {
         if (!(dist[i] <= tau)) continue;
-        heap_push(heap, dist[i], rows_id(pass->rows, row[i]));
+        heap_push(heap, dist[i], rows_id(pass->view.rows, row[i]));
         tau = heap_limit(heap);
     }
     pass->tau = tau;
@@ -113,9 +113,11 @@ static int search_one(struct scan_query *query, struct scan_slot *slot, kith_err
     if (!scan_slot_grow(rows, &slot->hits, &slot->hits_bytes, heap.k * sizeof(struct scan_hit)))
         return FAIL(err, KITH_ENOMEM, "no memory for %u results", heap.k);
     heap.hits = slot->hits;
+    struct scan_view view;
     struct scan_pass pass;
-    TRY(scan_pass_init(&pass, rows, query->call, slot, query->queries, err));
-    pass.take = take_nearest;
+    scan_view_init(&view, rows);
+    TRY(scan_pass_init(&pass, &view, query->call, slot, query->queries, err));
+    pass.take = scan_take_nearest;
     pass.sink = &heap;
     pass.seed = heap.k;
     TRY(scan_pass_run(&pass, err));

@@ -24,43 +24,52 @@ static bool can_estimate(const struct store *store) {
     return store->shared || !store->has_orig || store->has_err;
 }
 
-static void refresh_limits(struct scan_pass *pass) {
+void scan_view_init(struct scan_view *view, struct rows *rows) {
+    *view = (struct scan_view){.rows = rows};
+    view->n = atomic_load_explicit(
+        &rows->n, memory_order_acquire); /* before the store: rows.h, invariant 6 */
+    const struct store *store = view->store = rows_store(rows);
+    view->exact = store_exact_code(store);
+    view->estimates = can_estimate(store);
+    view->first = view->estimates ? &store->walk : view->exact;
+    view->rows_of_first = view->estimates ? &store->walk_rows : store_exact_rows(store);
+    view->has_err = view->estimates && store->has_err;
+    view->fine = true;
+}
+
+void scan_pass_limit(struct scan_pass *pass) {
     pass->limit = scan_bound_limit(&pass->bound, pass->tau, pass->first.slack);
     if (pass->estimated)
         pass->limit_fine = scan_bound_limit(&pass->bound, pass->tau, pass->first.slack_fine);
 }
 
-int scan_pass_init(struct scan_pass *pass, struct rows *rows, const struct search_call *call,
-                   struct scan_slot *slot, const float *query, kith_error *err) {
-    *pass = (struct scan_pass){.rows = rows, .call = call, .slot = slot, .tau = INFINITY};
-    pass->n = atomic_load_explicit(
-        &rows->n, memory_order_acquire); /* before the store: rows.h, invariant 6 */
-    const struct store *store = pass->store = rows_store(rows);
-    const struct code *exact = store_exact_code(store);
-    bool estimates = can_estimate(store);
-    const struct code *first = estimates ? &store->walk : exact;
-    pass->first_rows = estimates ? &store->walk_rows : store_exact_rows(store);
-    size_t room = bits_round_up(scorer_bytes(first), 64);
-    if (!scan_slot_grow(rows, &slot->scorers, &slot->scorers_bytes, room + scorer_bytes(exact)))
+int scan_pass_init(struct scan_pass *pass, const struct scan_view *view,
+                   const struct search_call *call, struct scan_slot *slot, const float *query,
+                   kith_error *err) {
+    *pass = (struct scan_pass){.view = *view, .call = call, .slot = slot, .tau = INFINITY};
+    size_t room = bits_round_up(scorer_bytes(view->first), 64);
+    if (!scan_slot_grow(view->rows, &slot->scorers, &slot->scorers_bytes,
+                        room + scorer_bytes(view->exact)))
         return FAIL(err, KITH_ENOMEM, "no memory for a search");
-    scorer_init(&pass->first, first, slot->scorers);
+    scorer_init(&pass->first, view->first, slot->scorers);
     scorer_set_query(&pass->first, query);
-    if (estimates) scorer_refine(&pass->first);
-    if (first == exact) {
+    if (view->first == view->exact) {
         pass->exact = pass->first;
     } else {
-        scorer_init(&pass->exact, exact, slot->scorers + room);
+        scorer_init(&pass->exact, view->exact, slot->scorers + room);
         scorer_set_query(&pass->exact, query);
     }
-    pass->estimated = estimates && !(first == exact && pass->first.slack == 0);
-    scan_bound_init(&pass->bound, store, query, !pass->estimated);
+    pass->estimated = view->estimates && (view->has_err || pass->first.slack > 0);
+    if (pass->estimated && view->fine) scorer_refine(&pass->first);
+    scan_bound_init(&pass->bound, view->store, query, !pass->estimated);
     return KITH_OK;
 }
 
 /* ---- which rows -------------------------------------------------------------------------------- */
 
-uint64_t scan_eligible(const struct rows *rows, const struct search_call *call, uint32_t first,
-                       uint32_t n) {
+/* The live rows among the 64 from first (a multiple of 64) below n that pass a bit view; a callback is not asked. */
+static uint64_t eligible(const struct rows *rows, const struct search_call *call, uint32_t first,
+                         uint32_t n) {
     const _Atomic uint64_t *live =
         (const _Atomic uint64_t *)(const void *)segs_at(&rows->live, first >> 6);
     uint64_t word = atomic_load_explicit(live, memory_order_acquire);
@@ -80,22 +89,16 @@ uint64_t scan_eligible(const struct rows *rows, const struct search_call *call, 
     return passing;
 }
 
-struct cursor {
-    uint32_t first; /* of the next word */
-    uint32_t base;  /* of this word */
-    uint64_t word;  /* rows of it still to come */
-};
-
-/* The next block of rows, into slot->row; 0 at the end. */
-static uint32_t gather(const struct scan_pass *pass, struct cursor *at) {
-    uint32_t n = 0, *row = pass->slot->row;
-    while (n < SCAN_BLOCK) {
+uint32_t scan_gather(const struct scan_view *view, const struct search_call *call,
+                     struct scan_cursor *at, uint32_t *row, uint32_t most) {
+    uint32_t n = 0;
+    while (n < most) {
         if (!at->word) {
-            if (at->first >= pass->n) break;
+            if (at->first >= view->n) break;
             at->base = at->first;
-            at->word = scan_eligible(pass->rows, pass->call, at->first, pass->n);
+            at->word = eligible(view->rows, call, at->first, view->n);
             at->first += 64;
-        } else if (at->word == UINT64_MAX && n + 64 <= SCAN_BLOCK) {
+        } else if (at->word == UINT64_MAX && n + 64 <= most) {
             for (uint32_t i = 0; i < 64; i++) row[n + i] = at->base + i;
             n += 64;
             at->word = 0;
@@ -109,7 +112,7 @@ static uint32_t gather(const struct scan_pass *pass, struct cursor *at) {
 
 /* ---- scores ------------------------------------------------------------------------------------ */
 
-static bool is_run(const struct segs *segs, const uint32_t *row, uint32_t n) {
+bool scan_is_run(const struct segs *segs, const uint32_t *row, uint32_t n) {
     return row[n - 1] - row[0] == n - 1 && segs_run(segs, row[0], n) == n;
 }
 
@@ -120,15 +123,15 @@ static void find_rows(const struct segs *segs, const uint32_t *row, uint32_t n,
 
 static void score_block(const struct scan_pass *pass, uint32_t n) {
     struct scan_slot *slot = pass->slot;
-    if (is_run(pass->first_rows, slot->row, n)) {
-        const uint8_t *rows = segs_at(pass->first_rows, slot->row[0]);
+    if (scan_is_run(pass->view.rows_of_first, slot->row, n)) {
+        const uint8_t *rows = segs_at(pass->view.rows_of_first, slot->row[0]);
         if (pass->estimated)
             scorer_rows(&pass->first, rows, n, slot->est);
         else
             scorer_exact_rows(&pass->first, rows, n, slot->est);
         return;
     }
-    find_rows(pass->first_rows, slot->row, n, slot->at);
+    find_rows(pass->view.rows_of_first, slot->row, n, slot->at);
     if (pass->estimated)
         scorer_list(&pass->first, slot->at, n, slot->est);
     else
@@ -138,9 +141,10 @@ static void score_block(const struct scan_pass *pass, uint32_t n) {
 /* Residual norms of a block: where they lie, or gathered; NULL where there are none. */
 static const float *block_errs(const struct scan_pass *pass, uint32_t n) {
     struct scan_slot *slot = pass->slot;
-    const struct segs *segs = &pass->store->err_of;
-    if (!pass->estimated || !pass->store->has_err) return NULL;
-    if (is_run(segs, slot->row, n)) return (const float *)(const void *)segs_at(segs, slot->row[0]);
+    const struct segs *segs = &pass->view.store->err_of;
+    if (!pass->estimated || !pass->view.has_err) return NULL;
+    if (scan_is_run(segs, slot->row, n))
+        return (const float *)(const void *)segs_at(segs, slot->row[0]);
     for (uint32_t i = 0; i < n; i++)
         slot->err[i] = *(const float *)(const void *)segs_at(segs, slot->row[i]);
     return slot->err;
@@ -174,7 +178,7 @@ static uint32_t keep_passing(const struct scan_pass *pass, uint32_t n) {
         slot->row[kept] = slot->row[i];
         slot->est[kept] = slot->est[i];
         slot->err[kept] = slot->err[i];
-        kept += call_passes(pass->call, rows_id(pass->rows, slot->row[i]));
+        kept += call_passes(pass->call, rows_id(pass->view.rows, slot->row[i]));
     }
     return kept;
 }
@@ -185,7 +189,7 @@ static uint32_t keep_passing(const struct scan_pass *pass, uint32_t n) {
 static bool sink_rows(struct scan_pass *pass, const uint32_t *row, const float *dist, uint32_t n) {
     float before = pass->tau;
     if (!pass->take(pass, row, dist, n)) return false;
-    if (pass->tau < before) refresh_limits(pass);
+    if (pass->tau < before) scan_pass_limit(pass);
     return true;
 }
 
@@ -193,7 +197,7 @@ static bool sink_rows(struct scan_pass *pass, const uint32_t *row, const float *
 static bool settle(struct scan_pass *pass, uint32_t n) {
     struct scan_slot *slot = pass->slot;
     if (pass->estimated) {
-        find_rows(store_exact_rows(pass->store), slot->row, n, slot->at);
+        find_rows(store_exact_rows(pass->view.store), slot->row, n, slot->at);
         scorer_exact_list(&pass->exact, slot->at, n, slot->est);
     }
     return sink_rows(pass, slot->row, slot->est, n);
@@ -241,23 +245,31 @@ static bool seed(struct scan_pass *pass, uint32_t *n) {
     return true;
 }
 
+/* The rows of a block that are within the limit. */
 static bool finish_block(struct scan_pass *pass, uint32_t n) {
     struct scan_slot *slot = pass->slot;
     if (pass->call->filter.pass && !pass->call->filter.bits) n = keep_passing(pass, n);
     if (!seed(pass, &n)) return false;
-    if (n && pass->estimated) {
-        find_rows(pass->first_rows, slot->row, n, slot->at);
+    if (n && pass->estimated && pass->view.fine) {
+        find_rows(pass->view.rows_of_first, slot->row, n, slot->at);
         scorer_list_fine(&pass->first, slot->at, n, slot->est);
         n = keep_within(slot, &pass->limit_fine, slot->err, n);
     }
     return n == 0 || settle(pass, n);
 }
 
+bool scan_pass_feed(struct scan_pass *pass, uint32_t n) {
+    n = keep_within(pass->slot, &pass->limit, pass->slot->err, n);
+    return n == 0 || finish_block(pass, n);
+}
+
 int scan_pass_run(struct scan_pass *pass, kith_error *err) {
-    struct cursor at = {0};
-    refresh_limits(pass);
+    struct scan_cursor at = {0};
+    scan_pass_limit(pass);
     uint64_t deadline = pass->call->deadline;
-    for (uint32_t block = 0, n; (n = gather(pass, &at)) > 0; block++) {
+    for (uint32_t block = 0;; block++) {
+        uint32_t n = scan_gather(&pass->view, pass->call, &at, pass->slot->row, SCAN_BLOCK);
+        if (n == 0) return KITH_OK;
         if (deadline && block % DEADLINE_BLOCKS == 0 && clock_ns() > deadline) {
             scan_deadline_fail(err);
             return KITH_EDEADLINE;
@@ -267,5 +279,4 @@ int scan_pass_run(struct scan_pass *pass, kith_error *err) {
         if (n && !finish_block(pass, n))
             return FAIL(err, KITH_ENOMEM, "no memory for the rows within the radius");
     }
-    return KITH_OK;
 }

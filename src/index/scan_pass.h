@@ -18,46 +18,75 @@ struct scan_slot {
     uint32_t row[SCAN_BLOCK];
     float est[SCAN_BLOCK], err[SCAN_BLOCK];
     const uint8_t *at[SCAN_BLOCK];
-    uint8_t *scorers; /* of one query: walk, exact */
+    uint8_t *scorers; /* of one query: scores, law distances */
     size_t scorers_bytes;
     struct scan_hit *hits;
     size_t hits_bytes;
     uint8_t *batch; /* scan_batch.c's */
     size_t batch_bytes;
+    struct code passing; /* scan_batch.c's: trained for the rows below passing_n of one store */
+    const struct store *passing_store;
+    uint32_t passing_n;
+};
+
+/* What is scanned: the rows of one moment, and which scores come first. */
+struct scan_view {
+    struct rows *rows;
+    const struct store *store;
+    uint32_t n;               /* rows at or past this are not looked at */
+    const struct code *first; /* of the scores */
+    const struct code *exact; /* of the law distances */
+    const struct segs *rows_of_first;
+    bool estimates; /* else scores are law distances */
+    bool has_err;   /* rows of first are not the exact rows: residual norms are needed */
+    bool fine;      /* rows of first can be scored again */
 };
 
 struct scan_pass {
-    struct rows *rows;
+    struct scan_view view;
     const struct search_call *call;
-    const struct store *store;
     struct scan_slot *slot;
-    uint32_t n;                 /* rows at or past this are not looked at */
-    struct scorer first, exact; /* of the scores and of the law distances */
-    const struct segs *first_rows;
-    bool estimated; /* else the scores are law distances */
+    struct scorer first, exact;
+    bool estimated; /* the view estimates, and not without loss for this query */
     struct scan_bound bound;
     struct scan_limit limit, limit_fine; /* of tau */
     float tau;
     uint32_t
         seed; /* while tau is infinite, law distances of the best so many of a block come first */
-    /* Take n rows at law distances <= tau; false: no memory. */
+    /* Take n rows at law distances, those <= tau; false: no memory. */
     bool (*take)(struct scan_pass *pass, const uint32_t *row, const float *dist, uint32_t n);
     void *sink;
 };
 
-/* Make ready: enter the epoch first. tau, seed, take and sink are the caller's to set. */
-int scan_pass_init(struct scan_pass *pass, struct rows *rows, const struct search_call *call,
-                   struct scan_slot *slot, const float *query, kith_error *err);
+/* What a single query scans; inside the epoch. */
+void scan_view_init(struct scan_view *view, struct rows *rows);
+/* Make ready for a query. take, sink, seed and tau (else INFINITY) are the caller's to set, then scan_pass_limit. */
+int scan_pass_init(struct scan_pass *pass, const struct scan_view *view,
+                   const struct search_call *call, struct scan_slot *slot, const float *query,
+                   kith_error *err);
+void scan_pass_limit(struct scan_pass *pass);
+/* The next block of eligible rows after *at (begin with zeros), into slot->row; 0 at the end. */
+struct scan_cursor {
+    uint32_t first; /* of the next word */
+    uint32_t base;  /* of this word */
+    uint64_t word;  /* rows of it still to come */
+};
+uint32_t scan_gather(const struct scan_view *view, const struct search_call *call,
+                     struct scan_cursor *at, uint32_t *row, uint32_t most);
+/* Whether n rows in rising order lie side by side. */
+bool scan_is_run(const struct segs *segs, const uint32_t *row, uint32_t n);
+/* All rows. */
 int scan_pass_run(struct scan_pass *pass, kith_error *err);
-
-/* The live, passing rows among the 64 from first (a multiple of 64) below n; a callback is not asked here. */
-uint64_t scan_eligible(const struct rows *rows, const struct search_call *call, uint32_t first,
-                       uint32_t n);
+/* n rows of slot->row with their scores in slot->est and residual norms (or 0) in slot->err, some of them beyond the
+ * limit; false without memory. */
+bool scan_pass_feed(struct scan_pass *pass, uint32_t n);
 
 /* The slot's scratch, made on first use; NULL without memory. */
 struct scan_slot *scan_slot_get(struct rows *rows, uint32_t slot);
 /* Grow an array of a slot; false without memory. */
 bool scan_slot_grow(struct rows *rows, void *array, size_t *bytes, size_t want);
+/* Bytes of scratch that came and went. */
+void scan_count_bytes(struct rows *rows, size_t more, size_t less);
 void scan_deadline_fail(kith_error *err);
 
 /* One query, or several that share a pass, run inside an epoch, and again where an update was committed meanwhile. */
@@ -77,6 +106,8 @@ int scan_settled(struct scan_query *query, kith_error *err);
 /* scan_batch.c: whether n queries at once are better off sharing a pass over packed rows, and that pass. */
 bool scan_batch_suits(const struct rows *rows, const struct search_call *call, size_t n);
 int scan_batch(struct scan_query *query, struct scan_slot *slot, kith_error *err);
+/* Hits of a pass whose sink is a heap. */
+bool scan_take_nearest(struct scan_pass *pass, const uint32_t *row, const float *dist, uint32_t n);
 /* Write a heap out, nearest first, and fill up with KITH_NO_ID and INFINITY. */
 void scan_put(struct scan_heap *heap, int64_t *ids, float *dists);
 

@@ -31,7 +31,7 @@ static bool take_within(struct scan_pass *pass, const uint32_t *row, const float
     if (!hits_reserve(hits, hits->n + n)) return false;
     for (uint32_t i = 0; i < n; i++)
         if (dist[i] <= pass->tau)
-            hits->hits[hits->n++] = (struct scan_hit){dist[i], rows_id(pass->rows, row[i])};
+            hits->hits[hits->n++] = (struct scan_hit){dist[i], rows_id(pass->view.rows, row[i])};
     return true;
 }
 
@@ -49,8 +49,10 @@ static void forget_hits(struct scan_query *query) {
 static int search_range(struct scan_query *query, struct scan_slot *slot, kith_error *err) {
     const struct range_search *range = query->context;
     struct scan_hits *hits = range->hits;
+    struct scan_view view;
     struct scan_pass pass;
-    TRY(scan_pass_init(&pass, query->rows, query->call, slot, query->queries, err));
+    scan_view_init(&view, query->rows);
+    TRY(scan_pass_init(&pass, &view, query->call, slot, query->queries, err));
     pass.take = take_within;
     pass.sink = hits;
     pass.tau = range->radius;
