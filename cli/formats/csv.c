@@ -95,11 +95,25 @@ static size_t count_fields(field line, char delimiter) {
     return n;
 }
 
+/* "" inside of quotes stands for ". */
+static void merge_quotes(char *text) {
+    char *out = text;
+    for (; *text; text++) {
+        if (text[0] == '"' && text[1] == '"') text++;
+        *out++ = *text;
+    }
+    *out = '\0';
+}
+
 static int add_name(table *t, field name, int64_t line) {
     int64_t id;
     bool whole = integer_parse(name.begin, name.n, &id) && id >= 0;
     if (t->rows.n == 1) t->names_are_ids = whole;
-    if (!t->names_are_ids) return builder_word(&t->rows, name.begin, name.n);
+    if (!t->names_are_ids) {
+        TRY(builder_word(&t->rows, name.begin, name.n));
+        merge_quotes(t->rows.words[t->rows.n - 1]);
+        return KITH_OK;
+    }
     if (whole) return builder_id(&t->rows, id);
     return FAIL_AT(t->rows.err, KITH_ESYNTAX, line,
                    "line %lld: id \"%.*s\" is not a whole number from 0 on", (long long)line,

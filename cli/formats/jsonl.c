@@ -85,13 +85,13 @@ static int parse_value(json_tokener *parser, field text, int64_t line, struct js
     json_tokener_reset(parser);
     *out = json_tokener_parse_ex(parser, text.begin, (int)text.n);
     enum json_tokener_error state = json_tokener_get_error(parser);
+    size_t at = json_tokener_get_parse_end(parser);
     if (state == json_tokener_continue) {
         /* A number ends only where something follows it. */
         *out = json_tokener_parse_ex(parser, " ", 1);
         state = json_tokener_get_error(parser);
     }
     if (state == json_tokener_success) return KITH_OK;
-    size_t at = json_tokener_get_parse_end(parser);
     return FAIL_AT(err, KITH_ESYNTAX, line, "line %lld, column %zu: %s", (long long)line, at + 1,
                    state == json_tokener_continue ? "the JSON value does not end"
                                                   : json_tokener_error_desc(state));

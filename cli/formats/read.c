@@ -20,7 +20,6 @@ typedef struct source {
 } source;
 
 static int fail_unknown(blob bytes, kith_error *err) {
-    if (bytes.n == 0) return FAIL(err, KITH_EEMPTY, "is empty");
     if (bytes.n >= 8 && memcmp(bytes.data, "KITHIDX\n", 8) == 0)
         return FAIL(err, KITH_EFORMAT, "is a Kith index; a file of vectors is needed here");
     if (bin_fits(bytes, 1))
@@ -65,6 +64,7 @@ static int prepare(source *from, blob *bytes, kith_error *err) {
     const uint8_t *before = bytes->data;
     TRY(blob_inflate(bytes, MAX_INFLATED, err));
     if (bytes->data != before) from->file = NULL;
+    if (bytes->n == 0) return FAIL(err, KITH_EEMPTY, "is empty");
     if (from->format == FORMAT_AUTO) from->format = format_recognise(*bytes, from->name);
     return KITH_OK;
 }

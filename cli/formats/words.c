@@ -51,21 +51,26 @@ bool words_header(blob bytes, size_t *n, size_t *dim) {
     return count_fields(line) > *dim;
 }
 
+/* Values of a line: the numbers behind the word, which may be a number itself. */
+static size_t count_values(field line) {
+    size_t n_numbers = count_numbers(line);
+    return n_numbers && n_numbers == count_fields(line) ? n_numbers - 1 : n_numbers;
+}
+
 static int parse_line(builder *b, field line, int64_t number) {
     float *row;
     TRY(builder_row(b, &row));
+    size_t n_fields = count_fields(line);
+    if (n_fields <= b->dim)
+        return FAIL_AT(b->err, KITH_EDIM, number,
+                       "line %lld has %zu fields; a word and %zu values are needed",
+                       (long long)number, n_fields, b->dim);
     for (size_t i = b->dim; i > 0; i--) {
         field f;
-        if (!last_field(&line, &f))
-            return FAIL_AT(b->err, KITH_EDIM, number,
-                           "line %lld has %zu fields, a word and %zu values are needed",
-                           (long long)number, b->dim - i, b->dim);
-        TRY(number_field(f, number, i + 1, &row[i - 1], b->err));
+        last_field(&line, &f);
+        TRY(number_field(f, number, n_fields - b->dim + i, &row[i - 1], b->err));
     }
     while (line.n && line.begin[line.n - 1] == ' ') line.n--;
-    if (line.n == 0)
-        return FAIL_AT(b->err, KITH_EDIM, number, "line %lld has %zu values and no word in front",
-                       (long long)number, b->dim);
     float value;
     field rest = line;
     field f;
@@ -88,7 +93,7 @@ static int parse_lines(builder *b, blob bytes) {
     }
     while (line_next(&lines, &line)) {
         if (count_fields((field){line.begin, line.n < 64 ? line.n : 64}) == 0) continue;
-        if (b->dim == 0) TRY(builder_dim(b, count_numbers(line), lines.number));
+        if (b->dim == 0) TRY(builder_dim(b, count_values(line), lines.number));
         TRY(parse_line(b, line, lines.number));
     }
     if (header && n_told != b->n)

@@ -199,12 +199,23 @@ static void put_json_string(FILE *file, const char *text) {
     putc('"', file);
 }
 
+static void put_quoted(FILE *file, const char *text) {
+    putc('"', file);
+    for (; *text; text++) {
+        if (*text == '"') putc('"', file);
+        putc(*text, file);
+    }
+    putc('"', file);
+}
+
 static void put_name(const writer *w, const vectors *v, size_t row) {
     bool json = w->format == FORMAT_JSONL;
     if (v->ids)
         fprintf(w->file, "%lld", (long long)v->ids[row]);
     else if (v->words && json)
         put_json_string(w->file, v->words[row]);
+    else if (v->words && w->format != FORMAT_WORDS && strpbrk(v->words[row], "\",\t"))
+        put_quoted(w->file, v->words[row]);
     else if (v->words)
         fputs(v->words[row], w->file);
     else
