@@ -188,6 +188,10 @@ int graph_repair(struct kith_index *index, uint64_t *mended, kith_error *err) {
     struct tree_scratch tree = {0};
     int code = KITH_OK;
     graph_pause(index);
+    if (check_locked(graph, NULL) == KITH_OK) { /* a new tree would be another one, not a better */
+        graph_resume(index);
+        return KITH_OK;
+    }
     uint32_t n = graph_rows_n(graph), ef = graph->index.options.ef_construction;
     uint32_t slot = epoch_enter(&index->rows.epoch);
     if (!graph->context[slot])
