@@ -16,26 +16,28 @@
 #include "base/segs.h"
 
 #define FILE_VERSION 1u
-#define FILE_TAG(a, b, c, d)                                                                       \
+#define FILE_TAG(a, b, c, d) \
     ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 
 struct file_sections;
 int file_sections_open(struct file_sections **out, const char *path, kith_error *err);
-int file_sections_put(struct file_sections *out, uint32_t tag, const void *bytes, size_t n, kith_error *err);
+int file_sections_put(struct file_sections *out, uint32_t tag, const void *bytes, size_t n,
+                      kith_error *err);
 /* The first n elements of a segmented array, as one run. */
-int file_sections_put_segs(struct file_sections *out, uint32_t tag, const struct segs *segs, uint32_t n,
-                           kith_error *err);
-int file_sections_commit(struct file_sections *out, kith_error *err); /* frees, whatever it returns */
+int file_sections_put_segs(struct file_sections *out, uint32_t tag, const struct segs *segs,
+                           uint32_t n, kith_error *err);
+int file_sections_commit(struct file_sections *out,
+                         kith_error *err); /* frees, whatever it returns */
 void file_sections_abort(struct file_sections *out);
 
 struct index_file {
     const uint8_t *bytes; /* the whole file, mapped */
     size_t size;
-    bool mapped;          /* keep pointing into it (KITH_OPEN_MAP); else sections are copied out */
+    bool mapped; /* keep pointing into it (KITH_OPEN_MAP); else sections are copied out */
 };
 /* A section's bytes, or an error naming it. want_bytes SIZE_MAX: any length. */
-int index_file_section(const struct index_file *file, uint32_t tag, size_t want_bytes, const void **bytes,
-                       size_t *n, kith_error *err);
+int index_file_section(const struct index_file *file, uint32_t tag, size_t want_bytes,
+                       const void **bytes, size_t *n, kith_error *err);
 bool index_file_has(const struct index_file *file, uint32_t tag);
 /* Fill a segmented array (initialised, empty) with the n elements of a section: borrowed when mapped, else copied. */
 int index_file_segs(const struct index_file *file, uint32_t tag, struct segs *segs, uint32_t n,
