@@ -1,0 +1,106 @@
+/* The factory: each description means what FAISS's grammar says, has one canonical text, and a bad one is refused at the
+ * offset of the word that is wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "index/index.h"
+
+static void test_canonical(void **state) {
+    static const struct {
+        const char *given, *canonical;
+        enum code_kind walk, orig;
+        bool graph, keep_orig, keep_err;
+        uint32_t m;
+    } cases[] = {
+        {"Flat", "Flat", CODE_F32, CODE_F32, false, true, false, 0},
+        {"flat", "Flat", CODE_F32, CODE_F32, false, true, false, 0},
+        {"Flat,SQ8", "Flat,SQ8", CODE_SQ8, CODE_F32, false, true, true, 0},
+        {"SQ8,RFlat", "Flat,SQ8", CODE_SQ8, CODE_F32, false, true, true, 0},
+        {"SQ8,Refine(SQfp16)", "SQ8,Refine(SQfp16)", CODE_SQ8, CODE_F16, false, true, true, 0},
+        {"SQ8", "SQ8", CODE_SQ8, CODE_F32, false, false, false, 0},
+        {"sqFP16", "SQfp16", CODE_F16, CODE_F32, false, false, false, 0},
+        {"SQbf16", "SQbf16", CODE_BF16, CODE_F32, false, false, false, 0},
+        {"HNSW16", "HNSW16", CODE_F32, CODE_F32, true, true, false, 16},
+        {"hnsw2,flat", "HNSW2", CODE_F32, CODE_F32, true, true, false, 2},
+        {"HNSW128,Refine", "HNSW128", CODE_F32, CODE_F32, true, true, false, 128},
+        {"HNSW32,SQ8", "HNSW32,SQ8", CODE_SQ8, CODE_F32, true, false, false, 32},
+        {"HNSW32,SQ8,Refine(Flat)", "HNSW32,SQ8,Refine", CODE_SQ8, CODE_F32, true, true, true, 32},
+        {"HNSW32,SQ8,Refine(SQfp16)", "HNSW32,SQ8,Refine(SQfp16)", CODE_SQ8, CODE_F16, true, true,
+         true, 32},
+        {"HNSW8,SQfp16", "HNSW8,SQfp16", CODE_F16, CODE_F32, true, false, false, 8},
+        {"HNSW8,SQfp16,RFlat", "HNSW8,SQfp16,Refine", CODE_F16, CODE_F32, true, true, false, 8},
+        {"Auto", "Auto", CODE_F32, CODE_F32, false, true, false, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct index_spec spec, again;
+        kith_error err;
+        char text[64], twice[64];
+        if (factory_parse(cases[i].given, &spec, &err) != KITH_OK) fail_msg("%s", err.text);
+        factory_print(&spec, text, sizeof text);
+        assert_string_equal(text, cases[i].canonical);
+        assert_int_equal(factory_parse(text, &again, &err), KITH_OK);
+        factory_print(&again, twice, sizeof twice);
+        assert_string_equal(text, twice);
+        assert_int_equal(spec.rows.walk, cases[i].walk);
+        assert_int_equal(spec.rows.orig, cases[i].orig);
+        assert_int_equal(spec.rows.keep_orig, cases[i].keep_orig);
+        assert_int_equal(spec.rows.keep_err, cases[i].keep_err);
+        assert_int_equal(spec.graph, cases[i].graph);
+        assert_int_equal(spec.m, cases[i].m);
+        assert_int_equal(spec.chooses, strcmp(text, "Auto") == 0);
+    }
+}
+
+static void test_bad(void **state) {
+    static const struct {
+        const char *spec;
+        int64_t at;
+    } cases[] = {
+        {"", 0},
+        {"Flatt", 0},
+        {"Flat,", 5},
+        {",Flat", 0},
+        {"Flat,SQ8,SQ8", 9},
+        {"Flat,SQfp16", 5},
+        {"HNSW", 0},
+        {"HNSW1", 0},
+        {"HNSW129", 0},
+        {"HNSWx", 0},
+        {"HNSW16x", 0},
+        {"HNSW16,PQ8", 7},
+        {"HNSW16,SQ8,SQ8", 11},
+        {"Refine", 0},
+        {"HNSW16,HNSW16", 7},
+        {"Auto,SQ8", 5},
+        {"HNSW16,Refine,SQ8", 14},
+        {"SQfp16,Refine", 7},
+        {"Flat ", 0},
+        {"HNSW99999999999999999999", 0},
+        {"Flat,Refine", 5},
+        {"HNSW16,,SQ8", 7},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct index_spec spec, before;
+        kith_error err;
+        memset(&spec, 0x5a, sizeof spec);
+        before = spec;
+        if (factory_parse(cases[i].spec, &spec, &err) != KITH_ESPEC)
+            fail_msg("\"%s\" was accepted", cases[i].spec);
+        if (err.at != cases[i].at)
+            fail_msg("\"%s\": at %lld: %s", cases[i].spec, (long long)err.at, err.text);
+        assert_memory_equal(&spec, &before, sizeof spec);
+        assert_int_equal(factory_parse(cases[i].spec, &spec, NULL), KITH_ESPEC);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_canonical),
+                                       cmocka_unit_test(test_bad)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
