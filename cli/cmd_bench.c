@@ -36,7 +36,7 @@ static const struct argp_option options[] = {
      20},
     {"pin", KEY_PIN, "CPU", 0, "Run on processor CPU only", 20},
     {"ef-construction", KEY_EF_CONSTRUCTION, "N", 0,
-     "Graph: pool size while inserting (default: 200)", 30},
+     "Graph: pool size while inserting (default: 128)", 30},
     {"alpha", KEY_ALPHA, "X", 0, "Graph: slack of the pruning rule, 1 or more", 30},
     {"seed", KEY_SEED, "S", 0, "Seed of all that is drawn by chance (default: 42)", 30},
     {"json", KEY_JSON_OUT, "OUT", 0, "Write JSON to OUT; - writes it instead of the table", 90},

@@ -16,7 +16,7 @@ static const struct argp_option options[] = {
     {"output", 'o', "FILE", 0, "Write the index to FILE", 10},
     {"ids", KEY_IDS, "FILE", 0, "Take the ids of the rows from FILE", 11},
     {"ef-construction", KEY_EF_CONSTRUCTION, "N", 0,
-     "Graph: pool size while inserting (default: 200)", 12},
+     "Graph: pool size while inserting (default: 128)", 12},
     {"alpha", KEY_ALPHA, "X", 0, "Graph: slack of the pruning rule, 1 or more", 12},
     {"seed", KEY_SEED, "S", 0, "Seed of all that is drawn by chance (default: 42)", 12},
     OPTION_THREADS,

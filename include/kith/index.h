@@ -43,12 +43,12 @@ typedef void (*kith_progress_fn)(void *context, uint64_t done, uint64_t total);
 
 typedef struct kith_index_options {
     uint32_t size;            /* sizeof(kith_index_options): set by the INIT macro, so that fields can be added */
-    uint32_t ef_construction; /* graph: pool size while inserting (200) */
-    float alpha;              /* graph: pruning slack on distances, 1 or more (1.0 = HNSW's rule; 0: default) */
+    uint32_t ef_construction; /* graph: pool size while inserting (0: 128) */
+    float alpha;              /* graph: pruning slack on distances, 1 (HNSW's rule) to 2 (0: 1.1) */
     uint64_t seed;            /* levels, sampling (42) */
 } kith_index_options;
 #define KITH_INDEX_OPTIONS_INIT                                                                    \
-    { (uint32_t)sizeof(kith_index_options), 200u, 0.0f, 42u }
+    { (uint32_t)sizeof(kith_index_options), 0u, 0.0f, 42u }
 
 /* How work on many rows is done. */
 typedef struct kith_work {

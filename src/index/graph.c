@@ -2,7 +2,9 @@
 #include "base/status.h"
 #include "index/graph.h"
 
-#define DEFAULT_ALPHA 1.0f
+/* Decision 0010. */
+#define DEFAULT_ALPHA           1.1f
+#define DEFAULT_EF_CONSTRUCTION 128u
 
 static void graph_deinit(struct kith_index *index) {
     struct graph *graph = graph_of(index);
@@ -31,9 +33,9 @@ static void levels_init(struct graph *graph) {
 
 int index_new_graph(struct kith_index **out, const struct index_spec *spec,
                     const kith_index_options *options, kith_error *err) {
-    if (options->ef_construction < 1 || options->ef_construction > GRAPH_MAX_EF)
-        return FAIL(err, KITH_EINVAL, "ef_construction %u, must be 1 to %u",
-                    options->ef_construction, GRAPH_MAX_EF);
+    if (options->ef_construction > GRAPH_MAX_EF)
+        return FAIL(err, KITH_EINVAL, "ef_construction %u, must be 1 to %u, or 0 for %u",
+                    options->ef_construction, GRAPH_MAX_EF, DEFAULT_EF_CONSTRUCTION);
     if (options->alpha != 0.0f && !(options->alpha >= 1.0f && options->alpha <= 2.0f))
         return FAIL(err, KITH_EINVAL, "alpha %g, must be 1 to 2", (double)options->alpha);
     struct graph *graph = mem_new(NULL, sizeof(*graph));
@@ -41,6 +43,8 @@ int index_new_graph(struct kith_index **out, const struct index_spec *spec,
     graph->index.ops = &graph_ops;
     graph->index.object_bytes = sizeof(*graph);
     graph->index.options = *options;
+    if (options->ef_construction == 0)
+        graph->index.options.ef_construction = DEFAULT_EF_CONSTRUCTION;
     graph->m = spec->m;
     graph->degree = 2 * spec->m;
     graph->alpha = options->alpha > 0.0f ? options->alpha : DEFAULT_ALPHA;

@@ -45,6 +45,15 @@ static inline void gather_unseen(const struct graph_walk *walk, uint32_t row, ui
         visited[to] = mark;
     }
     unseen->n = n;
+    /* First and last lines now, what lies between when the scorer gets near. gcc 12 keeps only the first of several
+     * prefetches in a loop unless something stands between them. */
+    uint32_t last = walk->store->walk.stride - 1;
+    for (uint32_t i = 0; i < n; i++) {
+        __builtin_prefetch(unseen->at[i]);
+        atomic_signal_fence(memory_order_seq_cst);
+        __builtin_prefetch(unseen->at[i] + last);
+        atomic_signal_fence(memory_order_seq_cst);
+    }
 }
 
 static bool deadline_passed(struct graph_walk *walk, uint32_t *countdown) {
@@ -77,20 +86,22 @@ uint32_t walk_descend(struct graph_walk *walk, uint32_t entry, uint32_t top, uin
     return best;
 }
 
-/* Insert into keys sorted ascending, n of at most cap; the last falls off when full. Returns the place. */
+/* Insert into keys sorted ascending, n of at most cap; the last falls off when full. Returns the place. The search
+ * for the place has no branch that depends on the data. */
 static inline uint32_t sorted_insert(graph_key *keys, uint32_t *n, uint32_t cap, graph_key key) {
-    uint32_t low = 0, high = *n;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (keys[middle] < key)
-            low = middle + 1;
-        else
-            high = middle;
+    const graph_key *low = keys;
+    uint32_t left = *n;
+    while (left > 1) {
+        uint32_t half = left / 2;
+        low += low[half - 1] < key ? half : 0;
+        left -= half;
     }
+    uint32_t place = (uint32_t)(low - keys);
+    place += *n > 0 && *low < key;
     uint32_t last = *n < cap ? (*n)++ : cap - 1;
-    __builtin_memmove(&keys[low + 1], &keys[low], (last - low) * sizeof(*keys));
-    keys[low] = key;
-    return low;
+    __builtin_memmove(&keys[place + 1], &keys[place], (last - place) * sizeof(*keys));
+    keys[place] = key;
+    return place;
 }
 
 uint32_t walk_level(struct graph_walk *walk, uint32_t start, float start_dist, uint32_t level,
