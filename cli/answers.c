@@ -77,52 +77,6 @@ int answers_pad(const answers *a, answers *out, kith_error *err) {
     return KITH_OK;
 }
 
-/* ---- names ---------------------------------------------------------------------------------------- */
-
-static char *read_text(FILE *file, size_t *n) {
-    char *text = NULL;
-    size_t capacity = 0;
-    *n = 0;
-    while (!feof(file) && !ferror(file)) {
-        if (capacity - *n < 2) {
-            capacity = capacity ? capacity * 2 : 1 << 16;
-            char *more = realloc(text, capacity);
-            if (!more) break;
-            text = more;
-        }
-        *n += fread(text + *n, 1, capacity - *n - 1, file);
-    }
-    if (text) text[*n] = '\0';
-    return text;
-}
-
-int names_read(names *out, const char *path, kith_error *err) {
-    FILE *file = fopen(path, "rb");
-    if (!file) return format_fail(err, KITH_EIO, -1, "cannot be opened");
-    size_t n_bytes;
-    out->text = read_text(file, &n_bytes);
-    bool broken = ferror(file);
-    fclose(file);
-    if (broken) return format_fail(err, KITH_EIO, -1, "cannot be read");
-    for (size_t i = 0; out->text && i < n_bytes; i++) out->n += out->text[i] == '\n';
-    out->lines = out->text ? malloc((out->n + 1) * sizeof *out->lines) : NULL;
-    if (!out->lines) return format_fail(err, KITH_ENOMEM, -1, "no memory for %zu names", out->n);
-    char *next = out->text;
-    out->n = 0;
-    for (char *line; (line = strsep(&next, "\n")) && (next || *line);) out->lines[out->n++] = line;
-    return KITH_OK;
-}
-
-void names_free(names *n) {
-    free(n->lines);
-    free(n->text);
-    *n = (names){0};
-}
-
-static const char *name_of(const names *labels, int64_t id) {
-    return id >= 0 && (uint64_t)id < labels->n ? labels->lines[id] : "";
-}
-
 /* ---- output ----------------------------------------------------------------------------------------- */
 
 /* Where the ids of query i lie; missing places at the end are left out. */
@@ -149,7 +103,7 @@ void answers_print(const answers *a, const vectors *queries, const names *labels
                 fprintf(file, "%8s", queries->words[i]);
             else
                 fprintf(file, "%8lld", queries->ids ? (long long)queries->ids[i] : (long long)i);
-            fprintf(file, "  %4zu  %10lld  %12.6g%s%s\n", j + 1, (long long)ids[j],
+            fprintf(file, "  %4zu  %10lld  %#12.6g%s%s\n", j + 1, (long long)ids[j],
                     (double)dists[j], labels->n ? "  " : "", name_of(labels, ids[j]));
         }
     }
@@ -167,8 +121,7 @@ void answers_print_json(const answers *a, const vectors *queries, const names *l
             json_add(o, "query",
                      json_object_new_int64(queries->ids ? queries->ids[i] : (int64_t)i));
         json_add(o, "ids", json_ids(ids, n));
-        json_add(o, kith_metric_is_similarity(a->metric) ? "similarities" : "distances",
-                 json_floats(dists, n));
+        json_add(o, "distances", json_floats(dists, n));
         if (labels->n) {
             struct json_object *array = json_object_new_array();
             for (size_t j = 0; j < n; j++)

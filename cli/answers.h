@@ -3,6 +3,7 @@
 #define KITH_CLI_ANSWERS_H
 
 #include "cli.h"
+#include "names.h"
 
 typedef struct answers {
     kith_metric metric;
@@ -21,16 +22,6 @@ int answers_range(answers *a, const kith_index *index, size_t first, size_t n, c
                   float radius, const kith_search_params *params, kith_error *err);
 /* Rows of the longest length, filled up with KITH_NO_ID and the farthest distance there is. */
 int answers_pad(const answers *a, answers *out, kith_error *err);
-
-/* Lines of a file, to print beside ids. */
-typedef struct names {
-    char *text;
-    char **lines;
-    size_t n;
-} names;
-
-int names_read(names *out, const char *path, kith_error *err);
-void names_free(names *n);
 
 void answers_print(const answers *a, const vectors *queries, const names *labels, FILE *file);
 /* A line of JSON for each query. */

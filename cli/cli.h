@@ -23,7 +23,6 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 typedef struct command {
     const char *name, *summary;
-    const struct argp *argp;
     int (*run)(int argc, char **argv);
 } command;
 

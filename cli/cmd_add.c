@@ -46,6 +46,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp argp = {
     .options = options,
     .parser = parse,
+    .help_filter = help_filter,
     .args_doc = "FILE VECTORS",
     .doc = "Add the vectors of VECTORS to the index FILE. Without ids they get "
            "the next numbers after the highest id ever used."};
@@ -157,4 +158,4 @@ done:
     return failure_exit(&f, code);
 }
 
-const command cmd_add = {"add", "put vectors into an index", &argp, run};
+const command cmd_add = {"add", "put vectors into an index", run};

@@ -147,6 +147,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp argp = {
     .options = options,
     .parser = parse,
+    .help_filter = help_filter,
     .args_doc = "BASE QUERIES GT\nFILE.hdf5",
     .doc = "Build each index SPEC over BASE once, search it for QUERIES at every "
            "setting, compare with the true ids in GT, and report recall, speed, "
@@ -279,5 +280,4 @@ static int run(int argc, char **argv) {
     return failure_exit(&f, code);
 }
 
-const command cmd_bench = {"bench", "measure recall, speed, build time and memory of indexes",
-                           &argp, run};
+const command cmd_bench = {"bench", "measure recall, speed, build time and memory of indexes", run};

@@ -137,4 +137,4 @@ done:
     return failure_exit(&f, code);
 }
 
-const command cmd_build = {"build", "make an index of a file of vectors", &argp, run};
+const command cmd_build = {"build", "make an index of a file of vectors", run};

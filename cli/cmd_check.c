@@ -21,6 +21,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp argp = {
     .options = options,
     .parser = parse,
+    .help_filter = help_filter,
     .args_doc = "FILE",
     .doc = "Verify every checksum and every invariant of the index FILE, and "
            "that every row can be reached."};
@@ -58,4 +59,4 @@ static int run(int argc, char **argv) {
     return failure_exit(&f, code);
 }
 
-const command cmd_check = {"check", "verify every checksum and invariant of an index", &argp, run};
+const command cmd_check = {"check", "verify every checksum and invariant of an index", run};

@@ -55,6 +55,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp argp = {
     .options = options,
     .parser = parse,
+    .help_filter = help_filter,
     .args_doc = "IN OUT",
     .doc = "Write the vectors of IN to OUT in another format. What the format "
            "cannot hold exactly as whole numbers is refused, not rounded."};
@@ -113,4 +114,4 @@ done:
     return failure_exit(&f, code);
 }
 
-const command cmd_convert = {"convert", "write vectors in another format", &argp, run};
+const command cmd_convert = {"convert", "write vectors in another format", run};

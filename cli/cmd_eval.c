@@ -46,6 +46,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp argp = {
     .options = options,
     .parser = parse,
+    .help_filter = help_filter,
     .args_doc = "GOT GT",
     .doc = "Compare the ids in GOT with the true ones in GT, row by row."};
 
@@ -150,5 +151,4 @@ done:
     return failure_exit(&f, code);
 }
 
-const command cmd_eval = {"eval", "compare answers with the truth: recall, MAP, nDCG, MRR", &argp,
-                          run};
+const command cmd_eval = {"eval", "compare answers with the truth: recall, MAP, nDCG, MRR", run};

@@ -46,6 +46,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp argp = {
     .options = options,
     .parser = parse,
+    .help_filter = help_filter,
     .args_doc = "BASE QUERIES",
     .doc = "Compute the true nearest neighbours in BASE of each vector of QUERIES."};
 
@@ -127,5 +128,4 @@ done:
     return failure_exit(&f, code);
 }
 
-const command cmd_exact = {"exact", "compute the true nearest neighbours by a full scan", &argp,
-                           run};
+const command cmd_exact = {"exact", "compute the true nearest neighbours by a full scan", run};

@@ -72,6 +72,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp argp = {
     .options = options,
     .parser = parse,
+    .help_filter = help_filter,
     .args_doc = "-o FILE",
     .doc = "Write vectors drawn by chance. The same seed gives the same bytes on "
            "every machine."};
@@ -115,4 +116,4 @@ static int run(int argc, char **argv) {
     return EXIT_OK;
 }
 
-const command cmd_gen = {"gen", "write vectors drawn by chance", &argp, run};
+const command cmd_gen = {"gen", "write vectors drawn by chance", run};

@@ -24,6 +24,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp argp = {
     .options = options,
     .parser = parse,
+    .help_filter = help_filter,
     .args_doc = "[FILE]",
     .doc = "Tell about FILE, an index or a file of vectors; without one, about "
            "this kith and this machine."};
@@ -137,5 +138,4 @@ static int run(int argc, char **argv) {
     return failure_exit(&f, code);
 }
 
-const command cmd_info = {"info", "tell about an index, a file of vectors, or this machine", &argp,
-                          run};
+const command cmd_info = {"info", "tell about an index, a file of vectors, or this machine", run};

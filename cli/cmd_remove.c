@@ -47,6 +47,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp argp = {
     .options = options,
     .parser = parse,
+    .help_filter = help_filter,
     .args_doc = "FILE [IDS]",
     .doc = "Remove the ids listed in file IDS from the index FILE: all of "
            "them, or none when one is not present."};
@@ -96,4 +97,4 @@ done:
     return failure_exit(&f, code);
 }
 
-const command cmd_remove = {"remove", "take vectors out of an index by id", &argp, run};
+const command cmd_remove = {"remove", "take vectors out of an index by id", run};

@@ -28,6 +28,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp argp = {
     .options = options,
     .parser = parse,
+    .help_filter = help_filter,
     .args_doc = "FILE",
     .doc = "Mend links and codes of the index FILE. Vectors are never changed."};
 
@@ -64,4 +65,4 @@ done:
     return failure_exit(&f, code);
 }
 
-const command cmd_repair = {"repair", "mend the links and codes of an index", &argp, run};
+const command cmd_repair = {"repair", "mend the links and codes of an index", run};

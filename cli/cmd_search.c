@@ -37,7 +37,8 @@ static const struct argp_option options[] = {
     {"deadline", KEY_DEADLINE, "MS", 0, "Give up after MS milliseconds", 3},
     {"output", 'o', "IDS", 0, "Write the ids to IDS (.ivecs, .ibin, .npy)", 10},
     {"distances", KEY_DISTANCES, "D", 0, "Write the distances to D (.fvecs, .fbin, .npy)", 10},
-    {"names", KEY_NAMES, "FILE", 0, "Print line ID + 1 of FILE beside each id", 10},
+    {"names", KEY_NAMES, "FILE", 0, "Print the names in FILE, one a line or a row, beside the ids",
+     10},
     {"map", KEY_MAP, NULL, 0, "Map the index instead of reading and checking all of it", 11},
     OPTION_THREADS,
     OPTION_FROM,
@@ -92,6 +93,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 static const struct argp argp = {
     .options = options,
     .parser = parse,
+    .help_filter = help_filter,
     .args_doc = "FILE QUERIES",
     .doc = "Find the nearest neighbours of each vector of QUERIES in the index FILE."};
 
@@ -199,5 +201,4 @@ done:
     return failure_exit(&f, code);
 }
 
-const command cmd_search = {"search", "find the nearest neighbours of queries in an index", &argp,
-                            run};
+const command cmd_search = {"search", "find the nearest neighbours of queries in an index", run};

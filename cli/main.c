@@ -54,8 +54,9 @@ static int help(int argc, char **argv) {
     if (!c) return unknown_command(argv[2]);
     char name[32];
     snprintf(name, sizeof name, "kith %s", c->name);
-    argp_help(c->argp, stdout, ARGP_HELP_STD_HELP & ~ARGP_HELP_EXIT_OK, name);
-    return EXIT_OK;
+    char ask[] = "--help";
+    char *args[] = {name, ask, NULL};
+    return c->run(2, args);
 }
 
 int main(int argc, char **argv) {

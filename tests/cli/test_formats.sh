@@ -119,7 +119,7 @@ refuse "word2vec: too few words" few.txt "line 1 tells 3 words, 2 are there (KIT
 printf 'a 1 2\nb 3\n' >short.txt
 refuse "GloVe: a short line" short.txt "line 2 has 2 fields; a word and 2 values are needed (KITH_EDIM)"
 printf '[1, 2]\n[3, 4\n' >bad.jsonl
-refuse "jsonl: no end" bad.jsonl "line 2, column 7: the JSON value does not end (KITH_ESYNTAX)"
+refuse "jsonl: no end" bad.jsonl "line 2, column 6: the JSON value does not end (KITH_ESYNTAX)"
 printf '[1, 2]\n[3, tru]\n' >word.jsonl
 refuse "jsonl: malformed" word.jsonl "line 2, column 8: boolean expected (KITH_ESYNTAX)"
 printf '{"vector": [1]}\n{"text": "a"}\n' >no.jsonl
