@@ -124,6 +124,13 @@ static inline _Atomic uint32_t *graph_links(const struct graph *graph, uint32_t 
     return (_Atomic uint32_t *)(void *)segs_at(&graph->upper, first + level - 1);
 }
 
+/* A row's link rows of a level above 0 lie inside `upper`: true unless a mapped file, whose large sections are verified
+ * by check alone, is corrupt. */
+static inline bool graph_upper_fits(const struct graph *graph, uint32_t row, uint32_t level) {
+    uint32_t first = *(const uint32_t *)(void *)segs_at(&graph->upper_at, row);
+    return first > 0 && first < graph->n_upper && level <= graph->n_upper - first;
+}
+
 static inline uint32_t link_load(const _Atomic uint32_t *link) {
     return atomic_load_explicit(link, memory_order_acquire);
 }

@@ -9,10 +9,8 @@ static bool is_linked(const struct graph *graph, uint32_t row) {
     return tree_parent(graph, row) != ROW_NONE || row == (uint32_t)atomic_load(&graph->entry);
 }
 
-/* The n link rows of a row lie inside `upper`. */
 static bool upper_fits(const struct graph *graph, uint32_t row, uint32_t level) {
-    uint32_t first = *(const uint32_t *)(void *)segs_at(&graph->upper_at, row);
-    return level == 0 || (first > 0 && first < graph->n_upper && level <= graph->n_upper - first);
+    return level == 0 || graph_upper_fits(graph, row, level);
 }
 
 /* What is wrong with link i of a row's level, or NULL. rows_n: all row numbers are below. */

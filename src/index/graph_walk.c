@@ -28,6 +28,8 @@ static inline void prefetch_links(const struct graph *graph, uint32_t row, uint3
 static inline void gather_unseen(const struct graph_walk *walk, uint32_t row, uint32_t level,
                                  uint8_t mark, struct unseen *unseen) {
     const struct segs *codes = &walk->store->walk_rows;
+    unseen->n = 0;
+    if (level > 0 && !graph_upper_fits(walk->graph, row, level)) return;
     const _Atomic uint32_t *links = graph_links(walk->graph, row, level);
     uint32_t degree = graph_degree(walk->graph, level);
     uint8_t *visited = walk->context->visited;
