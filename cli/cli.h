@@ -44,8 +44,10 @@ typedef struct failure {
     const char *subject;
 } failure;
 
-/* Note the subject of a code that is not KITH_OK, "-" as "standard input"; returns the code. */
+/* Note what a code that is not KITH_OK is about: a file that is read ("-" is standard input), or one that is
+ * written ("-" is standard output). Return the code. */
 int failure_about(failure *f, const char *subject, int code);
+int failure_writing(failure *f, const char *subject, int code);
 /* Fill err with a sentence of the command's own; returns code. */
 int failure_set(failure *f, int code, const char *text, ...) __attribute__((format(printf, 3, 4)));
 /* Say on standard error what went wrong, if anything; returns the exit code for it. */
@@ -107,8 +109,8 @@ uint32_t processor_count(void);
 /* kith_index_open and kith_index_save, where "-" is a standard stream. */
 int index_file_open(kith_index **out, const char *path, int mode, kith_error *err);
 int index_file_save(const kith_index *index, const char *path, kith_error *err);
-/* KITH_EDIM unless vectors and index have the same dimension. */
-int check_dim(const vectors *v, size_t dim, kith_error *err);
+/* KITH_EDIM unless the vectors have the dimension of what they go with ("the index"). */
+int check_dim(const vectors *v, size_t dim, const char *what, kith_error *err);
 /* Whether the file at path begins as a Kith index does. */
 bool is_index_file(const char *path);
 

@@ -135,7 +135,8 @@ static int run(int argc, char **argv) {
     TRY_DONE(
         failure_about(&f, a.names[0], index_file_open(&index, a.names[0], KITH_OPEN_READ, &f.err)));
     TRY_DONE(failure_about(&f, a.names[1], vectors_read(&v, a.names[1], &a.shared.read, &f.err)));
-    TRY_DONE(failure_about(&f, a.names[1], check_dim(&v, kith_index_dim(index), &f.err)));
+    TRY_DONE(
+        failure_about(&f, a.names[1], check_dim(&v, kith_index_dim(index), "the index", &f.err)));
     const int64_t *ids = v.ids;
     if (a.ids) {
         TRY_DONE(failure_about(&f, a.ids, id_list_read(&list, a.ids, NULL, &f.err)));
@@ -148,7 +149,7 @@ static int run(int argc, char **argv) {
     }
     size_t n_replaced = 0;
     TRY_DONE(failure_about(&f, a.names[1], add_rows(index, &v, ids, &a, &n_replaced, &f.err)));
-    TRY_DONE(failure_about(&f, a.output, index_file_save(index, a.output, &f.err)));
+    TRY_DONE(failure_writing(&f, a.output, index_file_save(index, a.output, &f.err)));
     report(is_stream(a.output) ? stderr : stdout, a.shared.json, v.n - n_replaced, n_replaced,
            kith_index_rows(index));
 done:

@@ -162,7 +162,8 @@ static int read_inputs(const arguments *a, bench_setup *s, failure *f) {
     TRY_DONE(failure_about(f, a->names[0], vectors_read(&s->base, a->names[0], &as, &f->err)));
     as.dataset = "test";
     TRY_DONE(failure_about(f, a->names[1], vectors_read(&s->queries, a->names[1], &as, &f->err)));
-    TRY_DONE(failure_about(f, a->names[1], check_dim(&s->queries, s->base.dim, &f->err)));
+    TRY_DONE(
+        failure_about(f, a->names[1], check_dim(&s->queries, s->base.dim, "the base", &f->err)));
     TRY_DONE(failure_about(f, a->names[2], id_table_read(&truth, a->names[2], NULL, &f->err)));
     if (s->k > truth.k) {
         f->subject = a->names[2];

@@ -126,7 +126,7 @@ static int run(int argc, char **argv) {
     built = (cost){wall_s() - built.wall_s, process_cpu_s() - built.cpu_s};
     progress_finish(&bar);
     TRY_DONE(failure_about(&f, a.names[0], code));
-    TRY_DONE(failure_about(&f, a.output, index_file_save(index, a.output, &f.err)));
+    TRY_DONE(failure_writing(&f, a.output, index_file_save(index, a.output, &f.err)));
     kith_index_stats stats;
     kith_index_stats_get(index, &stats);
     report(is_stream(a.output) ? stderr : stdout, &a, &stats, built);

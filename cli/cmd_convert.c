@@ -95,7 +95,7 @@ static int run(int argc, char **argv) {
         TRY_DONE(kith_normalize(part.dim, part.n, part.data, scaled, &f.err));
         part.data = scaled;
     }
-    TRY_DONE(failure_about(&f, a.names[1], vectors_write(&part, a.names[1], &a.write, &f.err)));
+    TRY_DONE(failure_writing(&f, a.names[1], vectors_write(&part, a.names[1], &a.write, &f.err)));
     FILE *file = is_stream(a.names[1]) ? stderr : stdout;
     char text[32];
     if (a.shared.json) {

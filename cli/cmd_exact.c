@@ -76,10 +76,10 @@ static int write_results(const answers *all, const vectors *queries, const argum
     names none = {0};
     bool busy = (a->output && is_stream(a->output)) || (a->distances && is_stream(a->distances));
     if (a->output)
-        TRY_DONE(failure_about(f, a->output, id_table_write(&ids, a->output, NULL, &f->err)));
+        TRY_DONE(failure_writing(f, a->output, id_table_write(&ids, a->output, NULL, &f->err)));
     if (a->distances)
         TRY_DONE(
-            failure_about(f, a->distances, vectors_write(&dists, a->distances, NULL, &f->err)));
+            failure_writing(f, a->distances, vectors_write(&dists, a->distances, NULL, &f->err)));
     if (a->output || a->distances)
         answers_summary(all, queries->n, seconds, a->shared.json, busy ? stderr : stdout);
     else if (a->shared.json)
@@ -106,7 +106,7 @@ static int run(int argc, char **argv) {
         failure_about(&f, a.names[0], vectors_read(&base, a.names[0], &a.shared.read, &f.err)));
     TRY_DONE(
         failure_about(&f, a.names[1], vectors_read(&queries, a.names[1], &for_queries, &f.err)));
-    TRY_DONE(failure_about(&f, a.names[1], check_dim(&queries, base.dim, &f.err)));
+    TRY_DONE(failure_about(&f, a.names[1], check_dim(&queries, base.dim, "the base", &f.err)));
     TRY_DONE(kith_index_new(&index, base.dim, a.shared.metric, "Flat", NULL, &f.err));
     TRY_DONE(failure_about(&f, a.names[0],
                            kith_index_add(index, base.n, base.data, base.ids, NULL, &f.err)));

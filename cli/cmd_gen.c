@@ -83,7 +83,7 @@ static int make(const synthetic *what, size_t first, size_t n, const char *path,
     if (!data) return failure_set(f, KITH_ENOMEM, "no memory for %zu rows of %zu", n, what->dim);
     synthetic_fill(what, first, n, data);
     vectors v = {.n = n, .dim = what->dim, .data = data};
-    int code = failure_about(f, path, vectors_write(&v, path, as, &f->err));
+    int code = failure_writing(f, path, vectors_write(&v, path, as, &f->err));
     free(data);
     return code;
 }

@@ -77,7 +77,7 @@ static int run(int argc, char **argv) {
         TRY_DONE(join_ids(&a, &list, &f.err));
     }
     TRY_DONE(failure_about(&f, a.names[0], kith_index_remove(index, a.n_ids, a.ids, &f.err)));
-    TRY_DONE(failure_about(&f, a.output, index_file_save(index, a.output, &f.err)));
+    TRY_DONE(failure_writing(&f, a.output, index_file_save(index, a.output, &f.err)));
     FILE *file = is_stream(a.output) ? stderr : stdout;
     uint64_t rows = kith_index_rows(index);
     if (a.shared.json) {

@@ -46,7 +46,7 @@ static int run(int argc, char **argv) {
     TRY_DONE(failure_about(&f, a.names[0], kith_index_check(index, &f.err)));
     bool elsewhere = a.output != a.names[0] || is_stream(a.output);
     if (mended || elsewhere)
-        TRY_DONE(failure_about(&f, a.output, index_file_save(index, a.output, &f.err)));
+        TRY_DONE(failure_writing(&f, a.output, index_file_save(index, a.output, &f.err)));
     FILE *file = is_stream(a.output) ? stderr : stdout;
     char texts[2][32];
     if (a.shared.json) {

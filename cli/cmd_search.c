@@ -134,10 +134,10 @@ static int write_answers(const answers *all, const arguments *a, failure *f) {
     ids = (id_table){.n = padded.n, .k = padded.k, .ids = padded.ids};
     dists = (vectors){.n = padded.n, .dim = padded.k, .data = padded.dists};
     if (a->output)
-        TRY_DONE(failure_about(f, a->output, id_table_write(&ids, a->output, NULL, &f->err)));
+        TRY_DONE(failure_writing(f, a->output, id_table_write(&ids, a->output, NULL, &f->err)));
     if (a->distances)
         TRY_DONE(
-            failure_about(f, a->distances, vectors_write(&dists, a->distances, NULL, &f->err)));
+            failure_writing(f, a->distances, vectors_write(&dists, a->distances, NULL, &f->err)));
 done:
     if (a->range) answers_free(&padded);
     return code;
@@ -178,7 +178,8 @@ static int run(int argc, char **argv) {
     TRY_DONE(failure_about(&f, a.names[0], index_file_open(&index, a.names[0], mode, &f.err)));
     TRY_DONE(
         failure_about(&f, a.names[1], vectors_read(&queries, a.names[1], &a.shared.read, &f.err)));
-    TRY_DONE(failure_about(&f, a.names[1], check_dim(&queries, kith_index_dim(index), &f.err)));
+    TRY_DONE(failure_about(&f, a.names[1],
+                           check_dim(&queries, kith_index_dim(index), "the index", &f.err)));
     if (a.filter)
         TRY_DONE(failure_about(&f, a.filter,
                                filter_read(&a.params.filter, &bits, a.filter, NULL, &f.err)));

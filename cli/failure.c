@@ -5,7 +5,12 @@
 #include <string.h>
 
 int failure_about(failure *f, const char *subject, int code) {
-    if (code != KITH_OK) f->subject = strcmp(subject, "-") == 0 ? "standard stream" : subject;
+    if (code != KITH_OK) f->subject = is_stream(subject) ? "standard input" : subject;
+    return code;
+}
+
+int failure_writing(failure *f, const char *subject, int code) {
+    if (code != KITH_OK) f->subject = is_stream(subject) ? "standard output" : subject;
     return code;
 }
 

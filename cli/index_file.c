@@ -79,9 +79,9 @@ bool is_index_file(const char *path) {
     return n == sizeof magic && memcmp(magic, "KITHIDX\n", sizeof magic) == 0;
 }
 
-int check_dim(const vectors *v, size_t dim, kith_error *err) {
+int check_dim(const vectors *v, size_t dim, const char *what, kith_error *err) {
     if (v->dim == dim) return KITH_OK;
-    return format_fail(err, KITH_EDIM, -1, "%zu dimensions, the index has %zu", v->dim, dim);
+    return format_fail(err, KITH_EDIM, -1, "%zu dimensions, %s has %zu", v->dim, what, dim);
 }
 
 int filter_read(kith_filter *out, uint64_t **bits, const char *path, const read_options *options,

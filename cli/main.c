@@ -84,9 +84,10 @@ int main(int argc, char **argv) {
     snprintf(name, sizeof name, "kith %s", c->name);
     argv[1] = name;
     int code = c->run(argc - 1, argv + 1);
-    if (fflush(stdout) || ferror(stdout)) {
-        fprintf(stderr, "kith: standard output cannot be written\n");
-        code = code ? code : EXIT_FAILED;
+    if ((fflush(stdout) || ferror(stdout)) && !code) {
+        fprintf(stderr, "kith: standard output: cannot be written: %s (KITH_EIO)\n",
+                strerror(errno));
+        code = EXIT_FAILED;
     }
     return code;
 }

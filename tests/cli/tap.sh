@@ -2,7 +2,8 @@
 #
 #   is NAME EXPECTED ACTUAL          the texts are equal
 #   ok NAME COMMAND...               the command succeeds, with nothing on standard error
-#   fails NAME CODE TEXT COMMAND...  it ends with CODE, prints nothing, and says exactly TEXT on standard error
+#   fails NAME CODE TEXT COMMAND...  it ends with CODE, prints nothing, and TEXT, a shell pattern, is the first
+#                                    line on standard error
 #
 # $KITH is the program. Each script runs in a folder of its own, which is removed at the end.
 set -u
@@ -52,8 +53,11 @@ fails() {
     "$@" >stdout.log 2>stderr.log
     code=$?
     actual=$(head -n 1 stderr.log)
-    [ $code -eq "$expected_code" ] && [ "$actual" = "$expected" ] && [ ! -s stdout.log ]
-    status=$?
+    status=1
+    case $actual in
+        # A pattern, so not quoted.
+        $expected) [ $code -eq "$expected_code" ] && [ ! -s stdout.log ] && status=0 ;;
+    esac
     result $status "$name"
     [ $status -eq 0 ] && return
     show "exit code" "$code, expected $expected_code"

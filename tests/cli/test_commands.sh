@@ -54,9 +54,9 @@ kith build four.csv -i Flat -o four.kith >/dev/null
 printf '0,0\n6,8\n' >two.csv
 is "a table of results" "   query  rank          id      distance
        0     1          10       0.00000
-       0     2          13      1.00000
+       0     2          13       1.00000
        1     1          12       0.00000
-       1     2          11      25.0000" "$(kith search four.kith two.csv -k 2)"
+       1     2          11       25.0000" "$(kith search four.kith two.csv -k 2)"
 is "results as JSON" '{"query":0,"ids":[10,13],"distances":[0,1]}
 {"query":1,"ids":[12,11],"distances":[0,25]}' "$(kith search four.kith two.csv -k 2 --json)"
 is "queries by standard input" '{"query":0,"ids":[10],"distances":[0]}' \

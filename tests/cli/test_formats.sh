@@ -140,6 +140,6 @@ result $? "and leaves no file"
 fails "an unknown ending" 1 \
     "kith: a.xyz: is of no format that is written: fvecs ivecs bvecs npy fbin ibin u8bin i8bin csv tsv jsonl words (KITH_EUNSUPPORTED)" \
     kith convert a.fvecs a.xyz
-fails "standard output that is full" 1 "kith: standard stream: cannot be written: No space left on device (KITH_ENOSPC)" \
+fails "standard output that is full" 1 "kith: standard output: cannot be written: No space left on device (KITH_ENOSPC)" \
     sh -c '"$KITH" convert a.fvecs - --to npy >/dev/full'
 finish

@@ -14,7 +14,8 @@ is "the commands" "build search add remove exact eval bench info check repair co
 
 for command in $commands; do
     missing=
-    options=$(kith help "$command" | grep -oE '^ +(-[a-z], )?--[-a-z]+' | grep -oE '[-]-[-a-z]+$')
+    options=$(kith help "$command" | grep -oE '^ +(-[a-z], )?--[-a-z]+' | grep -oE '[-]-[-a-z]+$' |
+        grep -vE '^--(help|usage|version)$')
     for option in $options; do
         grep -qF -- "Fl Fl ${option#--}" "$man/kith-$command.1" || missing="$missing page:$option"
         grep -qF -- "$option" "$SOURCE/completions/_kith" || missing="$missing zsh:$option"
