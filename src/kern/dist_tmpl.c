@@ -3,8 +3,8 @@
  *
  *   1. Each sum has one f32x16 accumulator, filled in rising order, so that every kernel gives the same bits (kern.h).
  *   2. Four listed rows go together: their accumulators are independent chains, and they share the query's loads.
- *   3. While four listed rows are scored, the same lines of the next four are prefetched: one line behind each line
- *      read. Consecutive rows are read in one stream instead. */
+ *   3. While four listed rows are scored, the same lines of later ones are prefetched (level.h). Consecutive rows are
+ *      read in one stream instead. */
 #define DIST(name) KERN_NAME(name, TYPE, METRIC)
 #define LOAD(p)    KERN_NAME(f32x16, load, TYPE)(p)
 #define TAIL(p, n) KERN_NAME(f32x16, load_tail, TYPE)((p), (n))
@@ -23,7 +23,7 @@ static float DIST(pair)(const float *query, const void *row, size_t dim) {
     return f32x16_reduce(DIST(sum)(query, row, dim));
 }
 
-/* out[0..3]: four rows; the next four are prefetched. */
+/* out[0..3]: four rows; the four `next` are prefetched. */
 VEC void DIST(four)(const float *query, const ELEM *const row[4], const ELEM *const next[4],
                     size_t dim, float *out) {
     const ELEM *r0 = row[0], *r1 = row[1], *r2 = row[2], *r3 = row[3];
@@ -86,11 +86,11 @@ static void DIST(rows)(const float *query, const void *rows, size_t stride, size
 static void DIST(list)(const float *query, const void *const *rows, size_t n, size_t dim,
                        float *out) {
     const ELEM *row[4], *next[4];
-    size_t i = 0;
+    size_t ahead = kern_list_start(rows, n, dim * sizeof(ELEM)), i = 0;
     for (; i + 4 <= n; i += 4) {
         for (size_t r = 0; r < 4; r++) {
             row[r] = rows[i + r];
-            next[r] = rows[i + 4 + r < n ? i + 4 + r : i + r];
+            next[r] = rows[i + ahead + r < n ? i + ahead + r : i + r];
         }
         DIST(four)(query, row, next, dim, out + i);
     }

@@ -2,7 +2,7 @@
  *
  *   1. Whole numbers modulo 2^32: any order of the additions gives the same result.
  *   2. The u8 x s8 kernels read exactly `bytes` bytes of each row, 64 at a time, in unmasked loads.
- *   3. Four listed rows go together; the next four are prefetched line by line. Consecutive rows are one stream. */
+ *   3. Four listed rows go together; later ones are prefetched line by line (level.h). Consecutive rows are one stream. */
 
 VEC void dot_four(const int8_t *query, const uint8_t *const row[4], const uint8_t *const next[4],
                   size_t bytes, int32_t *out) {
@@ -56,11 +56,11 @@ static void dot_u8s8_rows(const int8_t *query, const uint8_t *rows, size_t strid
 static void dot_u8s8_list(const int8_t *query, const uint8_t *const *rows, size_t n, size_t bytes,
                           int32_t *out) {
     const uint8_t *row[4], *next[4];
-    size_t i = 0;
+    size_t ahead = kern_list_start((const void *const *)rows, n, bytes), i = 0;
     for (; i + 4 <= n; i += 4) {
         for (size_t r = 0; r < 4; r++) {
             row[r] = rows[i + r];
-            next[r] = rows[i + 4 + r < n ? i + 4 + r : i + r];
+            next[r] = rows[i + ahead + r < n ? i + ahead + r : i + r];
         }
         dot_four(query, row, next, bytes, out + i);
     }
