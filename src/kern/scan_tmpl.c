@@ -10,12 +10,28 @@
  * SCAN_Q queries x SCAN_P panels have their 16-lane sums in registers. The words stay in the first cache, the panels
  * come from the second. n_q and n_p are constants once the functions are inlined. */
 
-#define SCAN_SET   8
-#define SCAN_CODES 1024
-#define WORD_BYTES (4 / PANEL_CODES) /* of one element of a word */
+#define SCAN_SET     8
+#define SCAN_CODES   1024
+#define WORD_BYTES   (4 / PANEL_CODES) /* of one element of a word */
 #define LINES(bytes) ((bytes) / PANEL_CODES)
 
 static size_t panel_bytes(size_t bytes) { return LINES(bytes) * 64; }
+
+#ifdef PANEL_TRANSPOSE
+
+/* One panel of `live` rows, 16 words of each at a time; missing rows are zeros. */
+static void pack_panel(const uint8_t *rows, size_t stride, size_t live, size_t bytes,
+                       uint8_t *panel) {
+    for (size_t c = 0; c < bytes; c += 16 * PANEL_CODES, panel += 16 * 64) {
+        __m512i words[16];
+#pragma GCC unroll 16
+        for (size_t r = 0; r < 16; r++)
+            words[r] = r < live ? panel_words(rows + r * stride + c) : (__m512i)i32x16_zero();
+        panel_transpose(words, panel);
+    }
+}
+
+#else
 
 /* Words of one row's codes to lane `row` of the lines. */
 static void pack_row(const uint8_t *codes, size_t bytes, size_t row, uint8_t *panel) {
@@ -34,13 +50,17 @@ static void pack_row(const uint8_t *codes, size_t bytes, size_t row, uint8_t *pa
     }
 }
 
+static void pack_panel(const uint8_t *rows, size_t stride, size_t live, size_t bytes,
+                       uint8_t *panel) {
+    if (live < 16) memset(panel, 0, panel_bytes(bytes));
+    for (size_t row = 0; row < live; row++) pack_row(rows + row * stride, bytes, row, panel);
+}
+
+#endif
+
 static void pack_u8(const uint8_t *rows, size_t stride, size_t n, size_t bytes, uint8_t *panels) {
-    for (size_t first = 0; first < n; first += 16, panels += panel_bytes(bytes)) {
-        size_t live = n - first < 16 ? n - first : 16;
-        if (live < 16) memset(panels, 0, panel_bytes(bytes));
-        for (size_t row = 0; row < live; row++)
-            pack_row(rows + (first + row) * stride, bytes, row, panels);
-    }
+    for (size_t first = 0; first < n; first += 16, panels += panel_bytes(bytes))
+        pack_panel(rows + first * stride, stride, n - first < 16 ? n - first : 16, bytes, panels);
 }
 
 /* The words of n codes of n_q queries. */
@@ -54,13 +74,14 @@ static void pack_words(const int8_t *queries, size_t stride, size_t n, size_t n_
             const int8_t *wide = queries + q * stride + c;
 #endif
             for (size_t i = 0; i < 16 / PANEL_CODES; i++)
-                memcpy(words + ((c / PANEL_CODES + i) * n_q + q) * 4, (const char *)wide + 4 * i, 4);
+                memcpy(words + ((c / PANEL_CODES + i) * n_q + q) * 4, (const char *)wide + 4 * i,
+                       4);
         }
 }
 
 /* dots[q * SCAN_SET + p] (+)= lines of n_p panels times words of n_q queries. */
-VEC void scan_tile(const uint8_t *lines, size_t panel, const char *words, size_t n_lines, bool first,
-                   i32x16 *dots, int n_q, int n_p) {
+VEC void scan_tile(const uint8_t *lines, size_t panel, const char *words, size_t n_lines,
+                   bool first, i32x16 *dots, int n_q, int n_p) {
     i32x16 sum[SCAN_Q * SCAN_P];
 #pragma GCC unroll 32
     for (int c = 0; c < n_q * n_p; c++) sum[c] = i32x16_zero();
@@ -95,11 +116,13 @@ VEC void scan_block(const struct kern_scan *scan, size_t q, int n_q) {
         for (size_t from = 0; from < scan->bytes; from += SCAN_CODES) {
             size_t n = scan->bytes - from < SCAN_CODES ? scan->bytes - from : SCAN_CODES;
             if (set == 0 || scan->bytes > SCAN_CODES)
-                pack_words(scan->queries + q * scan->bytes + from, scan->bytes, n, (size_t)n_q, words);
+                pack_words(scan->queries + q * scan->bytes + from, scan->bytes, n, (size_t)n_q,
+                           words);
             const uint8_t *lines = scan->panels + set * panel + LINES(from) * 64;
             size_t p = 0;
             for (; p + SCAN_P <= in_set; p += SCAN_P)
-                scan_tile(lines + p * panel, panel, words, LINES(n), from == 0, dots + p, n_q, SCAN_P);
+                scan_tile(lines + p * panel, panel, words, LINES(n), from == 0, dots + p, n_q,
+                          SCAN_P);
             for (; p < in_set; p++)
                 scan_tile(lines + p * panel, panel, words, LINES(n), from == 0, dots + p, n_q, 1);
         }

@@ -132,6 +132,36 @@ VEC __m512i avx512_word(const void *word) {
     return _mm512_set1_epi32(lane);
 }
 
+/* Word g of row r to lane r of line g: pairs, then fours inside quarters, then the quarters themselves. */
+#define PANEL_TRANSPOSE 1
+VEC void panel_transpose(const __m512i row[16], uint8_t *lines) {
+    __m512i two[16], four[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+        two[i] = _mm512_unpacklo_epi32(row[i], row[i + 1]);
+        two[i + 1] = _mm512_unpackhi_epi32(row[i], row[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16;
+         i += 4) { /* four[i + k]: words k, 4 + k, 8 + k, 12 + k of rows i..i+3 */
+        four[i] = _mm512_unpacklo_epi64(two[i], two[i + 2]);
+        four[i + 1] = _mm512_unpackhi_epi64(two[i], two[i + 2]);
+        four[i + 2] = _mm512_unpacklo_epi64(two[i + 1], two[i + 3]);
+        four[i + 3] = _mm512_unpackhi_epi64(two[i + 1], two[i + 3]);
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+        __m512i a = _mm512_shuffle_i32x4(four[k], four[4 + k], 0x44);
+        __m512i b = _mm512_shuffle_i32x4(four[k], four[4 + k], 0xee);
+        __m512i c = _mm512_shuffle_i32x4(four[8 + k], four[12 + k], 0x44);
+        __m512i d = _mm512_shuffle_i32x4(four[8 + k], four[12 + k], 0xee);
+        _mm512_storeu_si512(lines + 64 * k, _mm512_shuffle_i32x4(a, c, 0x88));
+        _mm512_storeu_si512(lines + 64 * (4 + k), _mm512_shuffle_i32x4(a, c, 0xdd));
+        _mm512_storeu_si512(lines + 64 * (8 + k), _mm512_shuffle_i32x4(b, d, 0x88));
+        _mm512_storeu_si512(lines + 64 * (12 + k), _mm512_shuffle_i32x4(b, d, 0xdd));
+    }
+}
+
 #ifdef __AVX512VNNI__
 
 typedef __m512i s8x64;
@@ -143,6 +173,7 @@ VEC i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 q) {
 #define PANEL_CODES 4
 #define SCAN_Q      12
 #define SCAN_P      2
+VEC __m512i panel_words(const uint8_t *codes) { return _mm512_loadu_si512(codes); }
 VEC i32x16 panel_dot(i32x16 acc, panel_line line, const void *word) {
     return (i32x16)_mm512_dpbusd_epi32((__m512i)acc, line, avx512_word(word));
 }
@@ -169,11 +200,11 @@ VEC i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 q) {
 #define PANEL_CODES 2
 #define SCAN_Q      12
 #define SCAN_P      2
+VEC __m512i panel_words(const uint8_t *codes) {
+    return _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)codes));
+}
 VEC i32x16 panel_dot(i32x16 acc, panel_line line, const void *word) {
     return acc + (i32x16)_mm512_madd_epi16(line, avx512_word(word));
-}
-VEC void panel_widen_u8(const uint8_t *in, uint16_t *out) {
-    _mm256_storeu_si256((__m256i *)out, _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)in)));
 }
 VEC void panel_widen_s8(const int8_t *in, int16_t *out) {
     _mm256_storeu_si256((__m256i *)out, _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)in)));
