@@ -57,6 +57,7 @@ static int search_range(struct scan_query *query, struct scan_slot *slot, kith_e
     pass.sink = hits;
     pass.tau = range->radius;
     TRY(scan_pass_run(&pass, err));
+    if (hits->n == range->first) return KITH_OK;
     struct scan_hit *found = hits->hits + range->first;
     size_t n = hits->n - range->first;
     for (size_t i = n / 2; i-- > 0;) heap_sink(found, i, n, found[i]);
