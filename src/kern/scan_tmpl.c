@@ -2,7 +2,7 @@
  *
  *   panel    bytes / PANEL_CODES lines of 64 bytes; line g holds codes g*PANEL_CODES... of rows 0..15, row by row, as
  *            u8 (4 a line) or widened to u16 (2 a line)
- *   words    of a block of queries: word g*n_q + q holds the PANEL_CODES elements of query q that line g is multiplied
+ *   words    of a block of queries: word q of line g holds the PANEL_CODES elements of query q that line g is multiplied
  *            with, as s8 or widened to s16; packed on the stack for SCAN_CODES codes at a time
  *   dots     sums of n_q queries with SCAN_SET panels, on the stack, so that rows longer than SCAN_CODES are summed
  *            piece by piece while each packed piece of the queries serves SCAN_SET panels
@@ -63,7 +63,15 @@ static void pack_u8(const uint8_t *rows, size_t stride, size_t n, size_t bytes, 
         pack_panel(rows + first * stride, stride, n - first < 16 ? n - first : 16, bytes, panels);
 }
 
-/* The words of n codes of n_q queries. */
+/* The words of n codes of n_q queries: where queries are packed as rows are, those of a line are 16 words apart, else
+ * n_q. */
+#if defined(PANEL_TRANSPOSE) && PANEL_CODES == 4
+#define WORD_PLACES(n_q) 16
+static void pack_words(const int8_t *queries, size_t stride, size_t n, size_t n_q, char *words) {
+    pack_panel((const uint8_t *)queries, stride, n_q, n, (uint8_t *)words);
+}
+#else
+#define WORD_PLACES(n_q) (n_q)
 static void pack_words(const int8_t *queries, size_t stride, size_t n, size_t n_q, char *words) {
     for (size_t q = 0; q < n_q; q++)
         for (size_t c = 0; c < n; c += 16) {
@@ -78,6 +86,7 @@ static void pack_words(const int8_t *queries, size_t stride, size_t n, size_t n_
                        4);
         }
 }
+#endif
 
 /* dots[q * SCAN_SET + p] (+)= lines of n_p panels times words of n_q queries. */
 VEC void scan_tile(const uint8_t *lines, size_t panel, const char *words, size_t n_lines,
@@ -95,7 +104,7 @@ VEC void scan_tile(const uint8_t *lines, size_t panel, const char *words, size_t
             for (int p = 0; p < n_p; p++)
                 sum[q * n_p + p] = panel_dot(sum[q * n_p + p], line[p], words + 4 * q);
         lines += 64;
-        words += 4 * n_q;
+        words += 4 * WORD_PLACES(n_q);
     } while (--n_lines > 0);
 #pragma GCC unroll 16
     for (int q = 0; q < n_q; q++)
@@ -110,7 +119,7 @@ VEC void scan_tile(const uint8_t *lines, size_t panel, const char *words, size_t
 VEC void scan_block(const struct kern_scan *scan, size_t q, int n_q) {
     size_t panel = panel_bytes(scan->bytes), n_panels = (scan->n + 15) / 16;
     i32x16 dots[SCAN_Q * SCAN_SET];
-    char words[SCAN_Q * SCAN_CODES * WORD_BYTES] __attribute__((aligned(64)));
+    char words[WORD_PLACES(SCAN_Q) * SCAN_CODES * WORD_BYTES] __attribute__((aligned(64)));
     for (size_t set = 0; set < n_panels; set += SCAN_SET) {
         size_t in_set = n_panels - set < SCAN_SET ? n_panels - set : SCAN_SET;
         for (size_t from = 0; from < scan->bytes; from += SCAN_CODES) {
