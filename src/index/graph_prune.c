@@ -4,13 +4,25 @@
  * are dropped, and the graph bears deletes better (docs/papers.md). The rule is applied forward: each kept candidate
  * becomes a query and is scored against all later ones at once, so that scoring runs in batches.
  *
+ * A candidate whose walk row is the same, byte for byte, as a kept one's is dropped too. By distances alone all copies
+ * of a row would keep only each other, and a search among them would never get out again.
+ *
  * alpha multiplies a distance. On squared distances it counts squared; a cosine is turned into the squared distance of
  * unit vectors first; for inner products, which are no distance, alpha is not used. */
+#include <string.h>
+
 #include "index/graph.h"
 
 /* A distance on which a factor means something. */
 static inline float as_length(kith_metric metric, float dist) {
     return metric == KITH_METRIC_COSINE ? 1.0f + dist : dist;
+}
+
+/* Rows that are the same are at the same distance from the base: only then are the bytes looked at. */
+static bool is_copy(const struct store *store, graph_key kept, graph_key key) {
+    return kept >> 32 == key >> 32 &&
+           memcmp(store_walk_row(store, key_row(kept)), store_walk_row(store, key_row(key)),
+                  store->walk.stride) == 0;
 }
 
 static float slack_factor(const struct graph *graph) {
@@ -32,10 +44,10 @@ uint32_t prune_select(const struct graph *graph, const struct store *store,
     uint32_t kept = 0;
     /* candidates[0, n) shrinks from both ends: its first is kept, the rest is filtered in place. */
     while (n > 0) {
-        uint32_t base = key_row(candidates[0]);
-        out[kept++] = base;
+        graph_key base = candidates[0];
+        out[kept++] = key_row(base);
         if (kept == m) break;
-        scorer_set_row(&context->other, store_walk_row(store, base));
+        scorer_set_row(&context->other, store_walk_row(store, key_row(base)));
         uint32_t left = 0;
         for (uint32_t first = 1; first < n; first += BATCH) {
             uint32_t count = n - first < BATCH ? n - first : BATCH;
@@ -47,7 +59,7 @@ uint32_t prune_select(const struct graph *graph, const struct store *store,
                 float to_base = as_length(metric, key_dist(key));
                 float to_kept = as_length(metric, dist[i]);
                 candidates[left] = key;
-                left += !(factor * to_kept < to_base);
+                left += !(factor * to_kept < to_base) && !is_copy(store, base, key);
             }
         }
         n = left;

@@ -40,26 +40,31 @@ static bool adopt(struct graph *graph, uint32_t parent, uint32_t row, bool force
     return adopted;
 }
 
+/* One of parent's children but row; parent itself when a concurrent writer moved them. */
+static uint32_t some_child(const struct graph *graph, uint32_t parent, uint32_t row,
+                           uint64_t which) {
+    uint32_t links[2 * GRAPH_MAX_M], n_children = 0;
+    uint32_t n = link_row_read(graph, parent, 0, links);
+    for (uint32_t i = 0; i < n; i++) {
+        if (links[i] != row && tree_parent(graph, links[i]) == parent)
+            links[n_children++] = links[i];
+    }
+    return n_children > 0 ? links[which % n_children] : parent;
+}
+
 void tree_adopt(struct graph *graph, uint32_t row, const uint32_t *near, uint32_t n) {
-    uint32_t half = graph->degree / 2, most = graph->degree - 1;
+    uint32_t half = graph->degree / 2;
     for (uint32_t i = 0; i < n; i++) {
         if (adopt(graph, near[i], row, false, half)) return;
     }
     for (uint32_t i = 0; i < n; i++) {
         if (adopt(graph, near[i], row, true, half)) return;
     }
-    /* All neighbours have many children: go down, a child of a full row always exists and the tree is finite. */
-    for (uint32_t parent = near[0];;) {
-        uint32_t links[2 * GRAPH_MAX_M], next = ROW_NONE;
-        if (adopt(graph, parent, row, true, most)) return;
-        uint32_t n_links = link_row_read(graph, parent, 0, links);
-        for (uint32_t i = 0; i < n_links && next == ROW_NONE; i++) {
-            if (links[i] != row && tree_parent(graph, links[i]) == parent) next = links[i];
-        }
-        if (next == ROW_NONE)
-            next = parent; /* a concurrent writer moved the children: look again */
-        parent = next;
-    }
+    /* All neighbours have many children: go down. A child of a full row always exists and the tree is finite; which
+     * child follows from the row's number, so that the tree grows broad, not deep. */
+    uint64_t path = row;
+    for (uint32_t parent = near[0]; !adopt(graph, parent, row, true, half);)
+        parent = some_child(graph, parent, row, bits_random(&path));
 }
 
 bool tree_scratch_init(struct tree_scratch *scratch, struct graph *graph, uint32_t n) {
