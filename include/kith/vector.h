@@ -51,22 +51,24 @@ KITH_API size_t kith_type_bytes(kith_type type);
  *   Threads  any number at once.      Cost  dim multiply-adds; no allocation for i8, u8 and f32.
  *   Errors   KITH_EDIM dim 0 or over KITH_MAX_DIM, KITH_EINVAL unknown metric or type. NaN and infinity are
  *            not refused here: they give what IEEE 754 gives. */
-KITH_API int kith_distance(kith_metric metric, kith_type type, size_t dim, const void *a, const void *b,
-                           float *out, kith_error *err);
+KITH_API int kith_distance(kith_metric metric, kith_type type, size_t dim, const void *a,
+                           const void *b, float *out, kith_error *err);
 
 /* One against many: out[i] is the distance of query to rows[i].
  *   Shape    query[dim]; rows[n][dim] row-major; out[n]. */
-KITH_API int kith_distances(kith_metric metric, kith_type type, size_t dim, const void *query, size_t n,
-                            const void *rows, float *out, kith_error *err);
+KITH_API int kith_distances(kith_metric metric, kith_type type, size_t dim, const void *query,
+                            size_t n, const void *rows, float *out, kith_error *err);
 
 /* The pairwise matrix: out[i][j] is the distance of a[i] to b[j].
  *   Shape    a[n_a][dim], b[n_b][dim], out[n_a][n_b], row-major.
  *   Cost     n_a*n_b*dim multiply-adds, blocked in registers; one scratch allocation. */
-KITH_API int kith_distance_matrix(kith_metric metric, kith_type type, size_t dim, size_t n_a, const void *a,
-                                  size_t n_b, const void *b, float *out, kith_error *err);
+KITH_API int kith_distance_matrix(kith_metric metric, kith_type type, size_t dim, size_t n_a,
+                                  const void *a, size_t n_b, const void *b, float *out,
+                                  kith_error *err);
 
 /* The normalised dot product: a.b / (|a| |b|), 0 where either is zero. */
-KITH_API int kith_normalized_dot(size_t dim, const float *a, const float *b, float *out, kith_error *err);
+KITH_API int kith_normalized_dot(size_t dim, const float *a, const float *b, float *out,
+                                 kith_error *err);
 
 /* Scale each row to length 1; a zero row stays zero. in and out may be the same array. */
 KITH_API int kith_normalize(size_t dim, size_t n, const float *in, float *out, kith_error *err);

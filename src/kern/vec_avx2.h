@@ -186,9 +186,7 @@ VEC void f32x16_reduce4(f32x16 a, f32x16 b, f32x16 c, f32x16 d, float *out) {
 VEC i32x16 i32x16_zero(void) {
     return PAIR(i32x16, (__v8si)_mm256_setzero_si256(), (__v8si)_mm256_setzero_si256());
 }
-VEC i32x16 i32x16_add(i32x16 a, i32x16 b) {
-    return PAIR(i32x16, a.lo + b.lo, a.hi + b.hi);
-}
+VEC i32x16 i32x16_add(i32x16 a, i32x16 b) { return PAIR(i32x16, a.lo + b.lo, a.hi + b.hi); }
 VEC f32x16 i32x16_to_f32(i32x16 a) {
     return PAIR(f32x16, _mm256_cvtepi32_ps((__m256i)a.lo), _mm256_cvtepi32_ps((__m256i)a.hi));
 }
