@@ -11,12 +11,14 @@
  *
  * All memory is had before the first link is written: from there an add cannot fail. Small adds run beside each other
  * (`writers` shared); bulk adds, and the rare row that becomes the entry, have the graph for themselves. */
+#include <stdlib.h>
+
 #include "base/status.h"
 #include "index/graph.h"
 
 #define BATCH_MAX     4096u
-#define BATCH_SHARE   100u /* a batch is at most 1/100 of the final size */
-#define BATCH_GROWTH  8u   /* and at most 1/8 of what is linked */
+#define BATCH_SHARE   50u /* a batch is at most 1/50 of the final size */
+#define BATCH_GROWTH  8u   /* and at most 1/8 of what the add has linked */
 #define BULK_MIN      256u
 #define SMALL_GRAPH   1024u
 #define BUILD_THREADS 64u
@@ -26,6 +28,12 @@
 struct edge {
     uint32_t target;
     uint32_t source;
+};
+
+/* Where the descent for a row of the batch lands on levels 3, 2 and 1: near rows land near each other. */
+struct landing {
+    uint32_t at[3];
+    uint32_t i;
 };
 
 struct build {
@@ -38,9 +46,10 @@ struct build {
     uint32_t threads;
     uint32_t slots[BUILD_THREADS]; /* reader slots whose contexts the workers use */
     /* Chosen neighbours: slot i belongs to one (row, level); a row's slots are consecutive, level 0 first. */
-    uint32_t *first_slot; /* a batch row */
-    uint32_t *chosen;     /* slots x 2m */
-    uint32_t *n_chosen;   /* a slot */
+    uint32_t *first_slot;     /* a batch row */
+    uint32_t *chosen;         /* slots x 2m */
+    uint32_t *n_chosen;       /* a slot */
+    struct landing *landings; /* the batch in the order in which step 1 takes it */
     struct edge *edges, *sorted;
     uint32_t *group_at; /* starts of groups of equal targets, and one past the last */
     uint32_t level;     /* step 3: the level at hand */
@@ -80,7 +89,41 @@ static void choose_neighbours(struct build *build, struct graph_context *context
 static void choose_body(void *arg, uint32_t worker, size_t begin, size_t end) {
     struct build *build = arg;
     for (size_t i = begin; i < end; i++)
-        choose_neighbours(build, worker_context(build, worker), (uint32_t)i);
+        choose_neighbours(build, worker_context(build, worker), build->landings[i].i);
+}
+
+static void land_body(void *arg, uint32_t worker, size_t begin, size_t end) {
+    struct build *build = arg;
+    struct graph_context *context = worker_context(build, worker);
+    struct graph_walk walk = {
+        .graph = build->graph, .store = build->store, .context = context, .rows_n = build->rows_n};
+    float dist;
+    for (size_t i = begin; i < end; i++) {
+        struct landing *landing = &build->landings[i];
+        uint32_t at = build->entry, from = build->top;
+        scorer_set_row(&context->query, store_walk_row(build->store, build->rows[i]));
+        landing->i = (uint32_t)i;
+        for (uint32_t level = 3; level > 0; level--) {
+            at = walk_descend(&walk, at, from, from < level ? from : level - 1, &dist);
+            from = from < level ? from : level - 1;
+            landing->at[3 - level] = at;
+        }
+    }
+}
+
+static int landing_order(const void *a, const void *b) {
+    const struct landing *x = a, *y = b;
+    for (uint32_t i = 0; i < 3; i++) {
+        if (x->at[i] != y->at[i]) return x->at[i] < y->at[i] ? -1 : 1;
+    }
+    return x->i < y->i ? -1 : 1;
+}
+
+/* Take near rows one after the other: their searches read the same rows, which are in the cache then. The order does not
+ * matter to the result. */
+static void order_batch(struct build *build) {
+    thread_for(build->threads, build->n, 4 * GRAIN, land_body, build);
+    qsort(build->landings, build->n, sizeof(*build->landings), landing_order);
 }
 
 /* Step 3 for a range of targets. */
@@ -158,9 +201,10 @@ static void link_batch(struct build *build) {
         slot += level + 1;
         levels = level > levels ? level : levels;
     }
-    if (build->entry != ROW_NONE)
+    if (build->entry != ROW_NONE) {
+        order_batch(build);
         thread_for(build->threads, build->n, GRAIN, choose_body, build);
-    else
+    } else
         __builtin_memset(build->n_chosen, 0, slot * sizeof(*build->n_chosen));
     for (uint32_t i = 0; i < build->n; i++) {
         for (uint32_t l = 0; l <= graph_level_of(graph, build->rows[i]); l++) {
@@ -176,12 +220,14 @@ static void link_batch(struct build *build) {
     }
 }
 
-static uint32_t batch_size(uint32_t linked, uint32_t left) {
-    uint32_t by_growth = linked / BATCH_GROWTH, by_share = (linked + left) / BATCH_SHARE;
-    uint32_t size = by_growth < by_share ? by_growth : by_share;
+/* How many rows are linked at once: a share of what this add has linked so far, since its rows are perhaps near to
+ * nothing but each other (a new topic in an old index). */
+static uint32_t batch_size(uint32_t before, size_t done, size_t n) {
+    size_t by_growth = done / BATCH_GROWTH, by_share = (before + n) / BATCH_SHARE;
+    size_t size = by_growth < by_share ? by_growth : by_share;
     if (size > BATCH_MAX) size = BATCH_MAX;
     if (size < 1) size = 1;
-    return size < left ? size : left;
+    return (uint32_t)(size < n - done ? size : n - done);
 }
 
 static void build_deinit(struct build *build) {
@@ -190,6 +236,7 @@ static void build_deinit(struct build *build) {
     mem_free(owner, build->chosen,
              (size_t)build->slot_cap * build->graph->degree * sizeof(uint32_t));
     mem_free(owner, build->n_chosen, build->slot_cap * sizeof(uint32_t));
+    mem_free(owner, build->landings, build->batch_cap * sizeof(struct landing));
     mem_free(owner, build->edges, build->edge_cap * sizeof(struct edge));
     mem_free(owner, build->sorted, build->edge_cap * sizeof(struct edge));
     mem_free(owner, build->group_at, (build->edge_cap + 1) * sizeof(uint32_t));
@@ -199,11 +246,9 @@ static void build_deinit(struct build *build) {
 }
 
 /* Sizes that hold for every batch to come. */
-static void measure_batches(struct build *build, size_t n, const uint32_t *rows, uint32_t linked,
-                            bool alone) {
+static void measure_batches(struct build *build, size_t n, const uint32_t *rows, uint32_t linked) {
     for (size_t done = 0; done < n;) {
-        uint32_t size =
-            alone ? batch_size(linked + (uint32_t)done, (uint32_t)(n - done)) : (uint32_t)n;
+        uint32_t size = batch_size(linked, done, n);
         uint32_t slots = 0;
         for (uint32_t i = 0; i < size; i++)
             slots += graph_level_of(build->graph, rows[done + i]) + 1;
@@ -222,11 +267,12 @@ static bool build_init(struct build *build, bool alone) {
     build->first_slot = mem_new(owner, largest * sizeof(uint32_t));
     build->chosen = mem_new(owner, (size_t)build->slot_cap * graph->degree * sizeof(uint32_t));
     build->n_chosen = mem_new(owner, build->slot_cap * sizeof(uint32_t));
+    build->landings = mem_new(owner, largest * sizeof(struct landing));
     build->edges = mem_new(owner, build->edge_cap * sizeof(struct edge));
     build->sorted = mem_new(owner, build->edge_cap * sizeof(struct edge));
     build->group_at = mem_new(owner, (build->edge_cap + 1) * sizeof(uint32_t));
-    bool ok = build->first_slot && build->chosen && build->n_chosen && build->edges &&
-              build->sorted && build->group_at;
+    bool ok = build->first_slot && build->chosen && build->n_chosen && build->landings &&
+              build->edges && build->sorted && build->group_at;
     uint32_t want = build->threads;
     build->threads = 0;
     ef = ef > 2 * graph->degree ? ef : 2 * graph->degree;
@@ -276,7 +322,7 @@ static void link_all(struct build *build, size_t n, const uint32_t *rows, uint32
         build->entry = (uint32_t)entry;
         build->top = build->entry == ROW_NONE ? 0 : (uint32_t)(entry >> 32);
         build->rows = rows + done;
-        build->n = alone ? batch_size(linked + (uint32_t)done, (uint32_t)(n - done)) : (uint32_t)n;
+        build->n = batch_size(linked, done, n);
         link_batch(build);
         if (alone) {
             take_entry(build);
@@ -321,7 +367,7 @@ static int link_rows(struct graph *graph, size_t n, const uint32_t *rows, bool a
     build.threads = work && work->threads > 1 ? work->threads : 1;
     if (build.threads > BUILD_THREADS) build.threads = BUILD_THREADS;
     shuffle(order, n, rows, graph->index.options.seed, alone);
-    measure_batches(&build, n, order, linked, alone);
+    measure_batches(&build, n, order, linked);
     if (!reserve_links(graph, n, rows) || !build_init(&build, alone))
         code = FAIL(err, KITH_ENOMEM, "no memory to link %zu rows", n);
     else
