@@ -1,7 +1,6 @@
-/* The public doors: every error with its code and its numbers, what searches promise about memory and time, and calls at
- * once from several threads. That results are right is tests/oracle's question. */
+/* The public doors: every error with its code and its numbers, what searches promise about memory and time, and figures.
+ * That results are right is tests/oracle's question. */
 #include <math.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -339,95 +338,6 @@ static void test_range(void **state) {
     kith_index_free(index);
 }
 
-static void test_threads_change_nothing(void **state) {
-    static int64_t one[N * 10], many[N * 10];
-    (void)state;
-    for (size_t s = 0; s < N_SPECS; s++) {
-        kith_index *index = index_of(specs[s], KITH_METRIC_COSINE, N);
-        kith_search_params params = KITH_SEARCH_PARAMS_INIT;
-        kith_error err;
-        assert_int_equal(kith_index_search(index, N, rows, &params, one, NULL, &err), KITH_OK);
-        params.threads = 4;
-        assert_int_equal(kith_index_search(index, N, rows, &params, many, NULL, &err), KITH_OK);
-        assert_memory_equal(one, many, sizeof one);
-        kith_index_free(index);
-    }
-}
-
-/* ---- at once ----------------------------------------------------------------------------------- */
-
-struct crowd {
-    kith_index *index;
-    _Atomic bool stop;
-    _Atomic int failed, searches;
-};
-
-static void *update_all_the_time(void *context) {
-    struct crowd *crowd = context;
-    kith_error err;
-    for (int round = 0; round < 150; round++) {
-        float x[20 * DIM];
-        int64_t ids[20];
-        for (int i = 0; i < 20; i++) {
-            ids[i] = (round * 20 + i) % 200;
-            memcpy(x + i * DIM, rows + (ids[i] + 200 * (round % 5)) * DIM, DIM * sizeof(float));
-        }
-        crowd->failed += kith_index_update(crowd->index, 20, x, ids, NULL, &err) != KITH_OK;
-    }
-    crowd->stop = true;
-    return NULL;
-}
-
-static void *come_and_go(void *context) {
-    struct crowd *crowd = context;
-    kith_error err;
-    while (!crowd->stop) {
-        int64_t ids[10];
-        for (int i = 0; i < 10; i++) ids[i] = 5000 + i;
-        crowd->failed += kith_index_add(crowd->index, 10, rows, ids, NULL, &err) != KITH_OK;
-        crowd->failed += kith_index_remove(crowd->index, 10, ids, &err) != KITH_OK;
-    }
-    return NULL;
-}
-
-/* Ids 0..199 are replaced all the time, but there is never a moment without them, nor one with two of one. */
-static void *search_all(void *context) {
-    struct crowd *crowd = context;
-    kith_search_params params = KITH_SEARCH_PARAMS_INIT;
-    uint64_t bits[4] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, 0xff};
-    params.k = 200;
-    params.exact = 1;
-    params.filter = (kith_filter){.bits = bits, .n_bits = 256};
-    do {
-        int64_t ids[200];
-        uint8_t seen[200] = {0};
-        kith_error err;
-        crowd->failed +=
-            kith_index_search(crowd->index, 1, rows, &params, ids, NULL, &err) != KITH_OK;
-        for (int i = 0; i < 200; i++)
-            crowd->failed += ids[i] < 0 || ids[i] >= 200 || seen[ids[i]]++;
-        crowd->searches++;
-    } while (!crowd->stop);
-    return NULL;
-}
-
-static void test_updates_beside_searches(void **state) {
-    (void)state;
-    for (size_t s = 0; s < 3; s++) {
-        struct crowd crowd = {.index = index_of(specs[s], KITH_METRIC_L2, 200)};
-        pthread_t thread[4];
-        void *(*const body[4])(void *) = {update_all_the_time, come_and_go, search_all, search_all};
-        kith_error err;
-        for (int i = 0; i < 4; i++) pthread_create(&thread[i], NULL, body[i], &crowd);
-        for (int i = 0; i < 4; i++) pthread_join(thread[i], NULL);
-        assert_int_equal(crowd.failed, 0);
-        assert_true(crowd.searches >= 2);
-        assert_int_equal(kith_index_rows(crowd.index), 200);
-        assert_int_equal(kith_index_check(crowd.index, &err), KITH_OK);
-        kith_index_free(crowd.index);
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_new_refuses),
@@ -440,8 +350,6 @@ int main(void) {
         cmocka_unit_test(test_searches_allocate_nothing_once_warm),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_range),
-        cmocka_unit_test(test_threads_change_nothing),
-        cmocka_unit_test(test_updates_beside_searches),
     };
     return cmocka_run_group_tests(tests, make_rows, NULL);
 }
