@@ -227,6 +227,16 @@ static int write_file(const char *path, printer print, const bench_setup *s, con
     return failure_set(f, KITH_EIO, "cannot be written: %s", strerror(errno));
 }
 
+/* With several build threads, only searches are pinned. */
+static int pin(int cpu, failure *f) {
+    cpu_set_t set;
+    if (cpu < 0) return KITH_OK;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)cpu, &set);
+    if (sched_setaffinity(0, sizeof set, &set) == 0) return KITH_OK;
+    return failure_set(f, KITH_EINVAL, "--pin %d: %s", cpu, strerror(errno));
+}
+
 static int run_bench(const arguments *a, bench_setup *s, bench_run *runs, failure *f) {
     int code;
     TRY_DONE(read_inputs(a, s, f));
@@ -235,6 +245,7 @@ static int run_bench(const arguments *a, bench_setup *s, bench_run *runs, failur
         TRY_DONE(bench_build(s, &runs[i], &a->index, &f->err));
         TRY_DONE(plan_points(a, &runs[i], &f->err));
     }
+    if (a->build_threads > 1) TRY_DONE(pin(a->pin, f));
     TRY_DONE(measure_all(s, runs, a->n_specs, &f->err));
     bool busy = (a->json && is_stream(a->json)) || (a->html && is_stream(a->html));
     if (!busy) bench_print(s, runs, a->n_specs, stdout);
@@ -242,14 +253,6 @@ static int run_bench(const arguments *a, bench_setup *s, bench_run *runs, failur
     if (a->html) TRY_DONE(write_file(a->html, bench_print_html, s, runs, a->n_specs, f));
 done:
     return code;
-}
-
-static int pin(int cpu, failure *f) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((size_t)cpu, &set);
-    if (cpu < 0 || sched_setaffinity(0, sizeof set, &set) == 0) return KITH_OK;
-    return failure_set(f, KITH_EINVAL, "--pin %d: %s", cpu, strerror(errno));
 }
 
 static int run(int argc, char **argv) {
@@ -266,8 +269,8 @@ static int run(int argc, char **argv) {
                      .batch = a.batch,
                      .base_name = a.names[0]};
     bench_run *runs = calloc(a.n_specs, sizeof *runs);
-    int code =
-        runs ? pin(a.pin, &f) : failure_set(&f, KITH_ENOMEM, "no memory for %zu runs", a.n_specs);
+    int code = runs ? KITH_OK : failure_set(&f, KITH_ENOMEM, "no memory for %zu runs", a.n_specs);
+    if (!code && a.build_threads == 1) code = pin(a.pin, &f);
     if (!code) code = run_bench(&a, &s, runs, &f);
     for (size_t i = 0; runs && i < a.n_specs; i++) {
         kith_index_free(runs[i].index);
