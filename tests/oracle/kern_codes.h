@@ -82,13 +82,18 @@ static inline void scan_oracle(const struct kern *const *level, size_t n_levels,
         fill_bytes(rows, (n - 1) * c.stride + bytes, random_below(6));
         fill_bytes((uint8_t *)queries, n_q * bytes, random_below(8));
         for (size_t j = 0; j < (n + 15) / 16 * 16; j++)
-            term[j] = j < n ? random_unit() * 1e5f : NAN;
+            term[j] = j < n ? random_unit() * 1e5f : -1e30f; /* tempting */
         for (size_t q = 0; q < n_q; q++) {
             c.scale[q] = random_unit();
             c.bias[q] = random_unit() * 1e5f;
-            c.limit[q] = random_below(8)   ? random_unit() * 1e5f
-                         : random_below(2) ? INFINITY
-                                           : -INFINITY;
+            size_t some = random_below(n); /* whose distance is the limit: it still counts */
+            int32_t dot = plain_dot(rows + some * c.stride, queries + q * bytes, bytes);
+            switch (random_below(6)) {
+            case 0: c.limit[q] = INFINITY; break;
+            case 1: c.limit[q] = -INFINITY; break;
+            case 2: c.limit[q] = random_unit() * 1e5f; break;
+            default: c.limit[q] = fmaf(c.scale[q], (float)dot, term[some] + c.bias[q]);
+            }
         }
         struct kern_scan scan = {.term = term,
                                  .row0 = (uint32_t)random_below(1000),
