@@ -2,7 +2,8 @@
  *
  * INDX: u32 dim, u32 metric, u32 ef_construction, f32 alpha, u64 seed, 64 bytes of canonical spec ended by zeros.
  * Saving keeps writers out (pause) but no search. Opening by map reads the header, the table and small sections, so that
- * it costs the same at any size. */
+ * it costs the same at any size; searches of a map guard themselves. Opening by reading verifies every checksum, and
+ * then the structure too: writes trust it, and a checksum only tells that nobody changed the file by accident. */
 #include <string.h>
 
 #include "base/status.h"
@@ -72,6 +73,7 @@ static int load(struct kith_index **out, const struct index_file *file, kith_err
         return FAIL(err, KITH_ECORRUPT, "section INDX describes no index: \"%s\"", meta.spec);
     code = rows_load(&index->rows, file, err);
     if (code == KITH_OK) code = index->ops->load(index, file, err);
+    if (code == KITH_OK && !file->mapped) code = index->ops->check(index, err);
     if (code != KITH_OK) {
         index_free(index);
         return code;
