@@ -114,8 +114,16 @@ int check_dim(const vectors *v, size_t dim, const char *what, kith_error *err);
 /* Whether the file at path begins as a Kith index does. */
 bool is_index_file(const char *path);
 
-/* A filter of the ids in a file: a bit view, with n_ids ids on. */
-int filter_read(kith_filter *out, uint64_t **bits, const char *path, const read_options *options,
-                kith_error *err);
+/* ---- filters (id_filter.c) ------------------------------------------------------------------------ */
+
+/* The ids that a file lists; filter borrows the rest, so the struct must not move. */
+typedef struct id_filter {
+    kith_filter filter;
+    id_table list;
+    uint64_t *bits;
+} id_filter;
+
+int id_filter_read(id_filter *f, const char *path, kith_error *err);
+void id_filter_free(id_filter *f);
 
 #endif

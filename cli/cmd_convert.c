@@ -10,7 +10,8 @@ enum { KEY_TYPE = KEY_OWN, KEY_NORMALIZE, KEY_FIRST, KEY_ROWS };
 
 static const struct argp_option options[] = {
     {"to", KEY_TO, "FORMAT", 0, "Write FORMAT (default: the ending of OUT tells)", 1},
-    {"type", KEY_TYPE, "TYPE", 0, "npy: elements of f32, f16, f64, u8, i8, u16, i16, i32 or i64",
+    {"type", KEY_TYPE, "TYPE", 0,
+     "npy: elements of f32, f16, f64, u8, i8, u16, i16, u32, i32, u64 or i64 (default: as in IN)",
      1},
     {"normalize", KEY_NORMALIZE, NULL, 0, "Scale each row to length 1", 2},
     {"skip", KEY_FIRST, "N", 0, "Leave out the first N rows", 2},
@@ -86,6 +87,10 @@ static int run(int argc, char **argv) {
     int code;
     TRY_DONE(failure_about(&f, a.names[0], vectors_read(&all, a.names[0], &a.shared.read, &f.err)));
     TRY_DONE(slice(&a, &all, &part, &f));
+    if (!a.write.typed && !a.normalize) { /* npy keeps the type of elements */
+        a.write.typed = true;
+        a.write.type = all.type;
+    }
     if (a.normalize) {
         scaled = malloc(part.n * part.dim * sizeof *scaled);
         if (!scaled) {

@@ -168,10 +168,11 @@ static int run(int argc, char **argv) {
     shared_options_init(&a.shared);
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     a.params.threads = a.shared.threads;
+    a.shared.read.dataset = "test";
     failure f = {0};
     vectors queries = {0};
     kith_index *index = NULL;
-    uint64_t *bits = NULL;
+    id_filter only = {0};
     answers all = {0};
     int mode = a.map ? KITH_OPEN_MAP : KITH_OPEN_READ;
     int code;
@@ -180,9 +181,8 @@ static int run(int argc, char **argv) {
         failure_about(&f, a.names[1], vectors_read(&queries, a.names[1], &a.shared.read, &f.err)));
     TRY_DONE(failure_about(&f, a.names[1],
                            check_dim(&queries, kith_index_dim(index), "the index", &f.err)));
-    if (a.filter)
-        TRY_DONE(failure_about(&f, a.filter,
-                               filter_read(&a.params.filter, &bits, a.filter, NULL, &f.err)));
+    if (a.filter) TRY_DONE(failure_about(&f, a.filter, id_filter_read(&only, a.filter, &f.err)));
+    a.params.filter = only.filter;
     all.metric = kith_index_metric(index);
     if (!a.range && a.params.k > kith_index_rows(index) && kith_index_rows(index) > 0) {
         f.subject = a.names[0];
@@ -196,7 +196,7 @@ static int run(int argc, char **argv) {
     code = write_results(&all, &queries, &a, wall_s() - start, &f);
 done:
     answers_free(&all);
-    free(bits);
+    id_filter_free(&only);
     kith_index_free(index);
     vectors_free(&queries);
     return failure_exit(&f, code);

@@ -83,28 +83,3 @@ int check_dim(const vectors *v, size_t dim, const char *what, kith_error *err) {
     if (v->dim == dim) return KITH_OK;
     return format_fail(err, KITH_EDIM, -1, "%zu dimensions, %s has %zu", v->dim, what, dim);
 }
-
-int filter_read(kith_filter *out, uint64_t **bits, const char *path, const read_options *options,
-                kith_error *err) {
-    id_table list;
-    *bits = NULL;
-    int code = id_list_read(&list, path, options, err);
-    if (code) return code;
-    int64_t highest = -1;
-    for (size_t i = 0; i < list.n && !code; i++) {
-        if (list.ids[i] < 0)
-            code = format_fail(err, KITH_EFILTER, (int64_t)i, "id %lld is negative",
-                               (long long)list.ids[i]);
-        if (list.ids[i] > highest) highest = list.ids[i];
-    }
-    size_t n_words = (size_t)highest / 64 + 1;
-    if (!code) *bits = calloc(n_words, sizeof **bits);
-    if (!code && !*bits)
-        code =
-            format_fail(err, KITH_ENOMEM, -1, "no memory for ids up to %lld", (long long)highest);
-    for (size_t i = 0; i < list.n && !code; i++)
-        (*bits)[list.ids[i] / 64] |= (uint64_t)1 << (list.ids[i] % 64);
-    if (!code) *out = (kith_filter){.bits = *bits, .n_bits = (uint64_t)highest + 1};
-    id_table_free(&list);
-    return code;
-}

@@ -53,6 +53,10 @@ static double load_double(const uint8_t *p, element type) {
     return (double)NAN;
 }
 
+static bool is_integer_type(element type) {
+    return type != ELEMENT_F32 && type != ELEMENT_F16 && type != ELEMENT_F64;
+}
+
 /* ---- vectors ----------------------------------------------------------------------------------- */
 
 int rows_check_finite(const float *data, size_t n, size_t dim, kith_error *err) {
@@ -90,6 +94,9 @@ static int convert_row(const matrix *m, size_t row, float *out, kith_error *err)
             return FAIL_AT(err, KITH_ERANGE, row, "row %zu, column %zu: %g is beyond float32", row,
                            i, value);
         out[i] = (float)value;
+        if (is_integer_type(m->type) && (double)out[i] != value)
+            return FAIL_AT(err, KITH_ERANGE, row,
+                           "row %zu, column %zu: %.0f is not exact in float32", row, i, value);
     }
     return KITH_OK;
 }
@@ -130,10 +137,6 @@ int matrix_to_vectors(const matrix *m, blob *bytes, vectors *out, kith_error *er
 }
 
 /* ---- ids --------------------------------------------------------------------------------------- */
-
-static bool is_integer_type(element type) {
-    return type != ELEMENT_F32 && type != ELEMENT_F16 && type != ELEMENT_F64;
-}
 
 static int load_id(const matrix *m, size_t row, size_t i, int64_t *out, kith_error *err) {
     const uint8_t *p = m->data + row * m->stride + i * element_bytes(m->type);

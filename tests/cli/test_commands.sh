@@ -73,6 +73,10 @@ is "a filter" '{"query":0,"ids":[11,12],"distances":[25,100]}' \
     "$(echo '11 12' | kith search four.kith two.csv -k 2 --filter-ids - --json | head -n 1)"
 is "a filter that passes too few" '{"query":0,"ids":[12],"distances":[100]}' \
     "$(echo 12 | kith search four.kith two.csv -k 2 --filter-ids - --json | head -n 1)"
+printf 'id,x,y\n1,0,0\n4000000000000000000,3,4\n' >wide.csv
+kith build wide.csv -i Flat -o wide.kith >/dev/null
+is "a filter of ids that lie far apart" '{"query":0,"ids":[4000000000000000000],"distances":[25]}' \
+    "$(printf '9000000000000000000\n4000000000000000000\n' | kith search wide.kith two.csv -k 1 --filter-ids - --json | head -n 1)"
 seq 0 12 | sed 's/^/word /' >words.txt
 is "names beside ids" '{"query":0,"ids":[10],"distances":[0],"names":["word 10"]}' \
     "$(kith search four.kith two.csv -k 1 --names words.txt --json | head -n 1)"

@@ -66,6 +66,13 @@ is "numbers are read to the last bit" "0.100000001,1.40129846e-45,3.40282347e+38
     "$(kith convert numbers.txt - --to csv 2>/dev/null)"
 is "a slice" "1" "$(kith convert a.fvecs s.npy --skip 299 --rows 5 --json | grep -o '"rows": [0-9]*' | cut -d' ' -f2)"
 
+bytes '\001\000\000\000\001\000\000\001' >large.ivecs
+fails "a whole number that float32 does not hold" 1 \
+    "kith: large.ivecs: row 0, column 0: 16777217 is not exact in float32 (KITH_ERANGE)" kith info large.ivecs
+kith convert t.npy u.npy >/dev/null
+cmp -s t.npy u.npy
+result $? "npy keeps the type of its elements"
+
 # ---- refused ---------------------------------------------------------------------------------------
 # refuse NAME FILE MESSAGE: kith info does not take it.
 refuse() { fails "$1" 1 "kith: $2: $3" kith info "$2"; }
