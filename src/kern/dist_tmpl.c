@@ -8,7 +8,9 @@
 #define DIST(name) KERN_NAME(name, TYPE, METRIC)
 #define LOAD(p)    KERN_NAME(f32x16, load, TYPE)(p)
 #define TAIL(p, n) KERN_NAME(f32x16, load_tail, TYPE)((p), (n))
-#define STEP       KERN_NAME2(step, METRIC)
+#define STEP       KERN_NAME(f32x16, step, METRIC)
+#define PART_LOAD  KERN_NAME(PART, load, TYPE)
+#define PART_STEP  KERN_NAME(PART, step, METRIC)
 #define LINE_ELEMS (64 / sizeof(ELEM))
 
 VEC f32x16 DIST(sum)(const float *query, const ELEM *row, size_t dim) {
@@ -102,21 +104,25 @@ static void DIST(list)(const float *query, const void *const *rows, size_t n, si
     }
 }
 
-/* TILE_Q queries against TILE_R rows, every pair with its own accumulator. */
+/* TILE_Q queries against TILE_R rows, every pair with its own accumulator; a step of 16 elements goes part by part. */
 VEC void DIST(block)(const float *const query[TILE_Q], const ELEM *const row[TILE_R], size_t dim,
                      float *out, size_t out_stride) {
     f32x16 acc[TILE_Q * TILE_R];
     for (int c = 0; c < TILE_Q * TILE_R; c++) acc[c] = f32x16_zero();
     size_t i = 0;
-    for (; i + 16 <= dim; i += 16) {
-        f32x16 x[TILE_R];
-        for (int r = 0; r < TILE_R; r++) x[r] = LOAD(row[r] + i);
-        for (int q = 0; q < TILE_Q; q++) {
-            f32x16 y = f32x16_load_f32(query[q] + i);
-            for (int r = 0; r < TILE_R; r++)
-                acc[q * TILE_R + r] = STEP(acc[q * TILE_R + r], y, x[r]);
+    for (; i + 16 <= dim; i += 16)
+        for (size_t part = 0; part < PARTS; part++) {
+            size_t at = i + 16 / PARTS * part;
+            PART x[TILE_R];
+            for (int r = 0; r < TILE_R; r++) x[r] = PART_LOAD(row[r] + at);
+            for (int q = 0; q < TILE_Q; q++) {
+                PART y = part_query(query[q] + at);
+                for (int r = 0; r < TILE_R; r++) {
+                    PART *sum = part_of(&acc[q * TILE_R + r], part);
+                    *sum = PART_STEP(*sum, y, x[r]);
+                }
+            }
         }
-    }
     if (i < dim) {
         f32x16 x[TILE_R];
         for (int r = 0; r < TILE_R; r++) x[r] = TAIL(row[r] + i, dim - i);
@@ -134,6 +140,7 @@ static void DIST(tile)(const float *queries, size_t q_stride, size_t n_q, const 
                        size_t stride, size_t n, size_t dim, float *out, size_t out_stride) {
     size_t chunk = TILE_BYTES / (dim * sizeof(ELEM)) / TILE_R * TILE_R;
     if (chunk < TILE_R) chunk = TILE_R;
+    const char *at = rows;
     for (size_t from = 0; from < n; from += chunk) {
         size_t to = n - from < chunk ? n : from + chunk;
         size_t whole = from + (to - from) / TILE_R * TILE_R;
@@ -143,17 +150,19 @@ static void DIST(tile)(const float *queries, size_t q_stride, size_t n_q, const 
             for (size_t c = 0; c < TILE_Q; c++) query[c] = queries + (q + c) * q_stride;
             for (size_t j = from; j < whole; j += TILE_R) {
                 const ELEM *row[TILE_R];
-                for (size_t r = 0; r < TILE_R; r++)
-                    row[r] = (const ELEM *)((const char *)rows + (j + r) * stride);
+                for (size_t r = 0; r < TILE_R; r++) row[r] = (const ELEM *)(at + (j + r) * stride);
                 DIST(block)(query, row, dim, out + q * out_stride + j, out_stride);
             }
-            for (size_t c = 0; c < TILE_Q && whole < to; c++) DIST(rows)
-            (query[c], (const char *)rows + whole * stride, stride, to - whole, dim,
-             out + (q + c) * out_stride + whole);
+            for (size_t c = 0; c < TILE_Q && whole < to; c++) {
+                float *rest = out + (q + c) * out_stride + whole;
+                DIST(rows)(query[c], at + whole * stride, stride, to - whole, dim, rest);
+            }
         }
-        for (; q < n_q; q++) DIST(rows)
-        (queries + q * q_stride, (const char *)rows + from * stride, stride, to - from, dim,
-         out + q * out_stride + from);
+        for (; q < n_q; q++) {
+            const float *query = queries + q * q_stride;
+            float *all = out + q * out_stride + from;
+            DIST(rows)(query, at + from * stride, stride, to - from, dim, all);
+        }
     }
 }
 
@@ -161,5 +170,7 @@ static void DIST(tile)(const float *queries, size_t q_stride, size_t n_q, const 
 #undef LOAD
 #undef TAIL
 #undef STEP
+#undef PART_LOAD
+#undef PART_STEP
 #undef LINE_ELEMS
 #undef METRIC

@@ -23,14 +23,29 @@
 
 #ifndef KERN_ADDS
 
-VEC f32x16 step_dot(f32x16 acc, f32x16 a, f32x16 b) { return f32x16_fma(a, b, acc); }
-VEC f32x16 step_l2sq(f32x16 acc, f32x16 a, f32x16 b) {
-    f32x16 diff = f32x16_sub(a, b);
-    return f32x16_fma(diff, diff, acc);
+/* What a pair of elements adds to its lane: kern.h's law. */
+#define STEPS(vec)                                                                 \
+    VEC vec vec##_step_dot(vec acc, vec a, vec b) { return vec##_fma(a, b, acc); } \
+    VEC vec vec##_step_l2sq(vec acc, vec a, vec b) {                               \
+        vec diff = vec##_sub(a, b);                                                \
+        return vec##_fma(diff, diff, acc);                                         \
+    }                                                                              \
+    VEC vec vec##_step_l1(vec acc, vec a, vec b) {                                 \
+        return vec##_add(acc, vec##_abs(vec##_sub(a, b)));                         \
+    }
+#define STEPS_OF(vec) STEPS(vec)
+STEPS(f32x16)
+#ifndef PART
+#define PART  f32x16
+#define PARTS 1
+VEC f32x16 part_query(const float *p) { return f32x16_load_f32(p); }
+VEC f32x16 *part_of(f32x16 *whole, size_t part) {
+    (void)part;
+    return whole;
 }
-VEC f32x16 step_l1(f32x16 acc, f32x16 a, f32x16 b) {
-    return f32x16_add(acc, f32x16_abs(f32x16_sub(a, b)));
-}
+#else
+STEPS_OF(PART)
+#endif
 
 /* Rows that stay in the second cache while the queries of a tile pass over them. */
 #define TILE_BYTES (256u << 10)

@@ -267,7 +267,34 @@ VEC void panel_widen_s8(const int8_t *in, int16_t *out) {
     _mm256_storeu_si256((__m256i *)out, _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)in)));
 }
 
-/* 12 accumulators, 4 loads: all 16 registers. */
+/* Tiles go by halves, of which 6 accumulators, 2 rows and a query fit the registers beside the other 6 accumulators. */
+#define PART  f32x8
+#define PARTS 2
+typedef __m256 f32x8;
+VEC f32x8 *part_of(f32x16 *whole, size_t part) { return part ? &whole->hi : &whole->lo; }
+VEC f32x8 f32x8_load_f32(const float *p) { return _mm256_loadu_ps(p); }
+VEC f32x8 f32x8_load_f16(const uint16_t *p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
+VEC f32x8 f32x8_load_bf16(const uint16_t *p) {
+    __m256i half = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(half, 16));
+}
+VEC f32x8 f32x8_load_i8(const int8_t *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+VEC f32x8 f32x8_load_u8(const uint8_t *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+VEC f32x8 part_query(const float *p) {
+    f32x8 y = _mm256_loadu_ps(p);
+    __asm__("" : "+x"(y)); /* in a register: else gcc loads it once a row */
+    return y;
+}
+VEC f32x8 f32x8_add(f32x8 a, f32x8 b) { return _mm256_add_ps(a, b); }
+VEC f32x8 f32x8_sub(f32x8 a, f32x8 b) { return _mm256_sub_ps(a, b); }
+VEC f32x8 f32x8_abs(f32x8 a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+VEC f32x8 f32x8_fma(f32x8 a, f32x8 b, f32x8 c) { return _mm256_fmadd_ps(a, b, c); }
 #define TILE_Q 3
 #define TILE_R 2
 VEC void tile_store(const f32x16 *acc, float *out, size_t out_stride) {

@@ -7,7 +7,7 @@
  *   i32x16   zero, add, to_f32, reduce4, store
  *   s8x64    64 bytes of a query made ready; dot64 adds the products with 64 bytes of a row
  *   panels   panel_dot adds the products of one 64-byte line (16 rows) with one word of a query
- *   tiles    TILE_Q x TILE_R accumulators, tile_store
+ *   tiles    TILE_Q x TILE_R accumulators, tile_store; where registers are few, PARTS parts of 16 lanes (vec_avx2.h)
  * max(a,b) is a > b ? a : b and min is a < b ? a : b, so that a NaN in a gives b. */
 #ifndef KITH_KERN_VEC_SCALAR_H
 #define KITH_KERN_VEC_SCALAR_H
