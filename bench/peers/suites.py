@@ -16,8 +16,8 @@ DRIVERS = {
 # Graph specs by set; byte types only where the data is bytes (lossless) or the metric is cosine.
 GRAPHS = {
     "mnist-784": [
-        ("kith", "HNSW16,SQ8,Refine,efc=200"),
-        ("kith", "HNSW32,SQ8,Refine,efc=200"),
+        ("kith", "HNSW16,SQ8,Refine,efc=128"),
+        ("kith", "HNSW32,SQ8,Refine,efc=128"),
         ("hnswlib", "M=16,efc=200"),
         ("hnswlib", "M=32,efc=200"),
         ("faiss", "HNSW16,efc=200"),
@@ -29,8 +29,8 @@ GRAPHS = {
         ("usearch", "M=32,efc=200,type=u8"),
     ],
     "wordnet-sg-100": [
-        ("kith", "HNSW16,SQ8,Refine,efc=200"),
-        ("kith", "HNSW32,SQ8,Refine,efc=200"),
+        ("kith", "HNSW16,SQ8,Refine,efc=128"),
+        ("kith", "HNSW32,SQ8,Refine,efc=128"),
         ("hnswlib", "M=16,efc=200"),
         ("hnswlib", "M=32,efc=200"),
         ("faiss", "HNSW16,efc=200"),
