@@ -85,8 +85,9 @@ struct rows {
     pthread_mutex_t
         commit_lock; /* outside ids_lock: an update's commit against a search that insists */
     uint32_t n_free, n_dead;
-    uint32_t free_from; /* no free row is below */
-    uint32_t trained_n; /* rows when the walk code was last trained */
+    uint32_t free_from;         /* no free row is below */
+    uint32_t trained_n;         /* rows when the walk code was last trained */
+    _Atomic uint32_t n_clipped; /* rows outside its ranges that were added since */
     bool read_only;
     _Atomic(struct scan_scratch *) scan; /* scan.c's, freed by scan_deinit */
 };

@@ -266,19 +266,19 @@ static int begin(struct rows *rows, struct claim *claim, kith_error *err) {
     TRY(check_batch(rows, &claim->batch, err));
     claim->batch.integral = code_is_integral(n * rows->config.dim, claim->batch.x);
     pthread_rwlock_rdlock(&rows->layout);
-    int code;
-    if (store_suits(rows, &claim->batch)) {
-        code = claim_rows(rows, claim, true, err);
-    } else {
+    bool suits = store_suits(rows, &claim->batch);
+    if (!suits) {
         pthread_rwlock_unlock(&rows->layout);
         pthread_rwlock_wrlock(&rows->layout);
-        code = store_suits(rows, &claim->batch) ? claim_rows(rows, claim, true, err)
-                                                : claim_changing(rows, claim, err);
+        suits = store_suits(rows, &claim->batch);
     }
+    int code = suits ? claim_rows(rows, claim, true, err) : claim_changing(rows, claim, err);
     if (code != KITH_OK) {
         pthread_rwlock_unlock(&rows->layout);
         return code;
     }
+    if (suits)
+        atomic_fetch_add_explicit(&rows->n_clipped, claim->batch.n_clipped, memory_order_relaxed);
     store_write(atomic_load_explicit(&rows->store, memory_order_relaxed), &claim->batch,
                 claim->row);
     return KITH_OK;
@@ -302,7 +302,7 @@ static void end_pending(struct rows *rows, size_t n, const uint32_t *row, bool m
 
 int rows_add_begin(struct rows *rows, size_t n, const float *x, const int64_t *ids,
                    uint32_t threads, uint32_t *row_out, kith_error *err) {
-    struct claim claim = {.batch = {n, x, threads, false}, .ids = ids, .row = row_out};
+    struct claim claim = {.batch = {n, x, threads, false, 0}, .ids = ids, .row = row_out};
     return begin(rows, &claim, err);
 }
 
@@ -319,7 +319,7 @@ void rows_add_abort(struct rows *rows, size_t n, const uint32_t *row) {
 int rows_update_begin(struct rows *rows, size_t n, const float *x, const int64_t *ids,
                       uint32_t threads, uint32_t *new_out, uint32_t *old_out, kith_error *err) {
     struct claim claim = {
-        .batch = {n, x, threads, false}, .ids = ids, .row = new_out, .old = old_out};
+        .batch = {n, x, threads, false, 0}, .ids = ids, .row = new_out, .old = old_out};
     return begin(rows, &claim, err);
 }
 

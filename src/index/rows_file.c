@@ -24,7 +24,7 @@
 #define TAG_RANGES FILE_TAG('R', 'A', 'N', 'G')
 
 struct meta {
-    uint32_t n, n_live, n_free, integral, explicit_ids, trained_n, l2sq_bits, zero;
+    uint32_t n, n_live, n_free, integral, explicit_ids, trained_n, l2sq_bits, n_clipped;
     int64_t next_id;
 };
 
@@ -95,6 +95,7 @@ int rows_save(const struct rows *rows, struct file_sections *out, kith_error *er
                         .explicit_ids =
                             atomic_load_explicit(&rows->explicit_ids, memory_order_acquire),
                         .trained_n = rows->trained_n,
+                        .n_clipped = atomic_load_explicit(&rows->n_clipped, memory_order_relaxed),
                         .l2sq_bits = atomic_load_explicit(&store->l2sq_bits, memory_order_relaxed),
                         .next_id = rows->next_id};
     TRY(file_sections_put(out, TAG_ROWS, &meta, sizeof meta, err));
@@ -113,7 +114,7 @@ static int read_meta(const struct index_file *file, struct meta *meta, kith_erro
     memcpy(meta, bytes, sizeof *meta);
     if (meta->n > KITH_MAX_ROWS || meta->n_live > meta->n ||
         meta->n_free > meta->n - meta->n_live || meta->integral > 1 || meta->explicit_ids > 1 ||
-        meta->next_id < 0 || meta->zero)
+        meta->next_id < 0)
         return FAIL(err, KITH_ECORRUPT,
                     "section ROWS tells of %" PRIu32 " rows, %" PRIu32 " live, %" PRIu32
                     " free, next id %" PRId64,
@@ -218,6 +219,7 @@ int rows_load(struct rows *rows, const struct index_file *file, kith_error *err)
     rows->n_dead = meta.n - meta.n_live - meta.n_free;
     rows->next_id = meta.next_id;
     rows->trained_n = meta.trained_n;
+    atomic_store_explicit(&rows->n_clipped, meta.n_clipped, memory_order_relaxed);
     rows->read_only = file->mapped;
     return KITH_OK;
 }

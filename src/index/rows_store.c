@@ -1,8 +1,9 @@
 /* Stores: choosing codes, training them, writing rows, and changing codes under readers' feet.
  *
- * A store changes when the first rows come, when data that were integers so far get a row that is not, and when a row
- * falls outside sq8's ranges while they are young: below RETRAIN_ROWS rows at once, later once the rows have doubled
- * since the last training. In between such a row is clipped, and its residual norm says by how much.
+ * A store changes when the first rows come, when data that were integers so far get a row that is not, and when rows
+ * fall outside sq8's ranges: below RETRAIN_ROWS rows at once, later once the rows have doubled since the last training,
+ * or once an eighth as many as were there then have been clipped: data that drift must not cost recall, and at eight
+ * codings a row the drift pays for it. A clipped row's residual norm says by how much it is off.
  *
  * A change decodes every row and encodes it anew; originals that stay as they are are handed over, not copied. Where
  * no originals are kept an sq8 row is coded twice; each change costs it at most half a step of the new ranges. */
@@ -17,6 +18,7 @@
 #include "index/scan_bound.h"
 
 #define RETRAIN_ROWS   1024u
+#define CLIPPED_SHARE  8u
 #define TRAIN_BYTES    ((size_t)64 << 20) /* of a sample that has to be decoded */
 #define TRAIN_ROWS_MIN 1024u
 #define WRITE_GRAIN    64u
@@ -71,29 +73,32 @@ bool store_reserve(struct store *store, uint32_t n, struct mem_account *owner) {
 struct covering {
     const struct code *code;
     const float *x;
-    _Atomic bool missed;
+    _Atomic size_t missed;
 };
 
 static void find_missed(void *context, uint32_t worker, size_t begin, size_t end) {
     struct covering *covering = context;
+    size_t missed = 0;
     (void)worker;
-    for (size_t i = begin;
-         i < end && !atomic_load_explicit(&covering->missed, memory_order_relaxed); i++)
-        if (!code_covers(covering->code, covering->x + i * covering->code->dim))
-            atomic_store_explicit(&covering->missed, true, memory_order_relaxed);
+    for (size_t i = begin; i < end; i++)
+        missed += !code_covers(covering->code, covering->x + i * covering->code->dim);
+    atomic_fetch_add_explicit(&covering->missed, missed, memory_order_relaxed);
 }
 
-bool store_suits(const struct rows *rows, const struct store_batch *batch) {
+bool store_suits(const struct rows *rows, struct store_batch *batch) {
     const struct store *store = rows_store(rows);
+    batch->n_clipped = 0;
     uint32_t n = atomic_load_explicit(&rows->n, memory_order_relaxed);
     if (n == 0) return false;
     if (store->walk.kind == CODE_U8) return batch->integral;
     if (store->walk.kind != CODE_SQ8) return true;
-    size_t grown = n + batch->n;
-    if (grown > RETRAIN_ROWS && grown < 2 * (size_t)rows->trained_n) return true;
     struct covering covering = {.code = &store->walk, .x = batch->x};
     thread_for(batch->threads, batch->n, WRITE_GRAIN, find_missed, &covering);
-    return !covering.missed;
+    size_t grown = n + batch->n;
+    size_t clipped = atomic_load_explicit(&rows->n_clipped, memory_order_relaxed) + covering.missed;
+    batch->n_clipped = (uint32_t)covering.missed;
+    return covering.missed == 0 || (grown > RETRAIN_ROWS && grown < 2 * (size_t)rows->trained_n &&
+                                    clipped <= rows->trained_n / CLIPPED_SHARE);
 }
 
 /* ---- training ---------------------------------------------------------------------------------- */
@@ -228,7 +233,8 @@ int store_change(struct rows *rows, const struct store_batch *batch, uint32_t n,
         store_free(store, rows->owner);
         return code;
     }
-    if (store->walk.kind == CODE_SQ8) rows->trained_n = n;
+    rows->trained_n = store->walk.kind == CODE_SQ8 ? n : rows->trained_n;
+    atomic_store_explicit(&rows->n_clipped, 0, memory_order_relaxed);
     atomic_store_explicit(&rows->store, store, memory_order_release);
     epoch_wait(&rows->epoch);
     if (hands) segs_init(&old->orig_rows, old->orig.stride);

@@ -12,7 +12,8 @@ struct store_batch {
     size_t n;
     const float *x;
     uint32_t threads;
-    bool integral; /* of all values */
+    bool integral;      /* of all values */
+    uint32_t n_clipped; /* rows outside the ranges, as store_suits found */
 };
 
 /* An empty store of untrained codes for integral or other data. */
@@ -21,7 +22,7 @@ int store_new(struct store **out, const struct rows_config *config, bool integra
 void store_free(struct store *store, struct mem_account *owner);
 bool store_reserve(struct store *store, uint32_t n, struct mem_account *owner);
 /* Whether a batch can go into the store that rows has: right kind, and ranges that are good enough. */
-bool store_suits(const struct rows *rows, const struct store_batch *batch);
+bool store_suits(const struct rows *rows, struct store_batch *batch);
 /* Build the store that suits what is there and the batch, with room for n rows in all, write what is there into it,
  * publish it, and free the old one after a grace period. `layout` is held exclusively. */
 int store_change(struct rows *rows, const struct store_batch *batch, uint32_t n, kith_error *err);
