@@ -29,7 +29,7 @@ static const struct argp_option options[] = {
     {NULL, 'k', "K", 0, "Results a query (default: 10)", 1},
     {"ef", KEY_EF, "N", 0, "Graph: pool size; more is slower and finds more (default: 64)", 2},
     {"oversample", KEY_OVERSAMPLE, "X", 0,
-     "Re-rank X times K candidates on the originals (default: all)", 2},
+     "Re-rank X times K candidates on the originals (default: 2)", 2},
     {"exact", KEY_EXACT, NULL, 0, "Scan all rows, whatever the index", 2},
     {"radius", KEY_RADIUS, "R", 0, "All rows within distance R (similarity R or more) instead of K",
      2},
