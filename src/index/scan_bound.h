@@ -11,8 +11,9 @@
  *     L2      all terms are >= 0, so the real distance D <= tau / (1 - rho) + tiny = T^2. The triangle inequality gives
  *             |q - x~| <= T + err, hence est <= T^2 + 2 T err + err^2 + slack.
  *     IP      |law - real| <= rho |q| |x| + tiny, and |<q, x> - <q, x~>| <= |q| err (Cauchy & Schwarz).
- *     COSINE  of unit vectors: |law - real| <= 2 rho + 16 u (the dot, and both lengths), and |<q, x> - <q, x~>| <= err. Queries (and rows, by an
- *             infinite err) too short for f32 dots to keep their digits get no bound: slack INFINITY.
+ *     COSINE  of unit vectors: |law - real| <= 2 rho + 16 u (the dot, and both lengths), and
+ *             |<q, x> - <q, x~>| <= err. Queries (and rows, by an infinite err) too short for f32 dots to keep their
+ *             digits get no bound: spread INFINITY.
  * Everything here is computed in double and rounded outwards. */
 #ifndef KITH_INDEX_SCAN_BOUND_H
 #define KITH_INDEX_SCAN_BOUND_H
