@@ -267,7 +267,7 @@ static void pack_group(struct batch *batch) {
         codes = gather_codes(batch);
     batch->err_max = 0;
     for (uint32_t i = 0; i < batch->n; i++) {
-        batch->term[i] = load_f32(codes + i * code->stride + code->term_at);
+        batch->term[i] = code->term_at ? load_f32(codes + i * code->stride + code->term_at) : 0;
         if (!batch->passing)
             batch->err[i] =
                 view->has_err

@@ -1,14 +1,14 @@
 /* Codes: layout of a row, encoding, decoding, and the user's value of a distance.
  *
- *     0            bytes                      inv_at  term_at  stride
- *     | elements   | zeros                    | f32   | f32    |          u8, sq8 (inv: COSINE over u8)
- *     | elements   | f32 |                                                f32, f16, bf16 (COSINE only)
+ *     0            bytes      stride - 4   stride
+ *     | elements   | zeros    | f32        |          u8, sq8: the term (L2); the inverse length (u8, COSINE)
+ *     | elements              | f32        |          f32, f16, bf16: the inverse length (COSINE)
  *
  * Invariants
  *   1. A decoded element is low + step * c in f32: step * c is exact (16 times 8 bits), so the sum is
  *      the only rounding. u8, f16 and bf16 decode exactly.
  *   2. The row term under L2 is sum(step^2 (c-128)^2), in double, rounded once; u8 has step 1, where it
- *      is a whole number. Under all other metrics it is 0.
+ *      is a whole number. Under all other metrics rows have none.
  *   3. The residual norm is never below the real |x - decoded|: summed in double, scaled by 1 + 2^-20, and
  *      plus 2^-48 where unit vectors are compared, whose elements are rounded before the subtraction.
  * Whatever is summed here is summed in eight double lanes, so that every machine gets the same bits. */
@@ -35,6 +35,10 @@ const char *code_kind_name(enum code_kind kind) {
     return (unsigned)kind < CODE_KINDS ? name[kind] : "?";
 }
 
+static bool is_l2(kith_metric metric) {
+    return metric == KITH_METRIC_L2 || metric == KITH_METRIC_EUCLID;
+}
+
 static void lay_out(struct code *code) {
     uint32_t element = element_bytes[code->kind];
     code->bytes = code->dim * element;
@@ -44,11 +48,11 @@ static void lay_out(struct code *code) {
         code->stride = cosine ? code->inv_at + 4 : code->bytes;
         return;
     }
-    bool inverse = cosine && code->kind == CODE_U8;
-    code->stride = (uint32_t)bits_round_up(code->dim + (inverse ? 8u : 4u), 64);
+    bool term = is_l2(code->metric), inverse = cosine && code->kind == CODE_U8;
+    code->stride = (uint32_t)bits_round_up(code->dim + (term || inverse ? 4u : 0u), 64);
     code->bytes = (uint32_t)bits_round_up(code->dim, 64);
-    code->term_at = code->stride - 4;
-    code->inv_at = inverse ? code->stride - 8 : 0;
+    code->term_at = term ? code->stride - 4 : 0;
+    code->inv_at = inverse ? code->stride - 4 : 0;
 }
 
 int code_init(struct code *code, enum code_kind kind, kith_metric metric, uint32_t dim,
@@ -144,10 +148,6 @@ static float encode_float(const struct code *code, const float *row, uint8_t *ou
     return residual(code, row, scorer_unit_scale(code->dim, row), out, decoded_inverse(code, out));
 }
 
-static bool is_l2(kith_metric metric) {
-    return metric == KITH_METRIC_L2 || metric == KITH_METRIC_EUCLID;
-}
-
 static float encode_u8(const struct code *code, const float *row, uint8_t *out) {
     memset(out, 0, code->stride);
     int64_t term = 0;
@@ -156,7 +156,7 @@ static float encode_u8(const struct code *code, const float *row, uint8_t *out) 
         out[i] = (uint8_t)c;
         term += (c - 128) * (c - 128);
     }
-    put_f32(out + code->term_at, is_l2(code->metric) ? (float)term : 0);
+    if (code->term_at) put_f32(out + code->term_at, (float)term);
     if (code->inv_at) put_f32(out + code->inv_at, code_inverse_length(code->dim, row));
     return 0;
 }
@@ -172,9 +172,9 @@ static float encode_sq8(const struct code *code, const float *row, uint8_t *out)
         size_t n = code->dim - i < BLOCK ? code->dim - i : BLOCK;
         sums_scale(n, row + i, scale, scaled);
         kern->encode_u8(scaled, code->low + i, code->inv_step + i, n, out + i);
-        if (is_l2(code->metric)) term += sums_term(n, code->step + i, out + i);
+        if (code->term_at) term += sums_term(n, code->step + i, out + i);
     }
-    put_f32(out + code->term_at, (float)term);
+    if (code->term_at) put_f32(out + code->term_at, (float)term);
     return residual(code, row, scale, out, 1);
 }
 

@@ -6,18 +6,19 @@
  *
  * A row of a code:
  *   f32 f16 bf16   dim elements; COSINE: + f32 inverse length (of the decoded row) at inv_at
- *   u8             dim bytes, the vector itself (all integers in 0..255); pad; f32 term at term_at
- *   sq8            dim bytes c[i] = round((x[i] - low[i]) / step[i]); pad; f32 term at term_at
- * u8 and sq8 rows have stride a multiple of 64 with term_at = stride - 4 (and the inverse length of
- * COSINE, for u8, at stride - 8), so that a scan reads whole lines. Float rows are packed (stride =
- * bytes, COSINE: the next multiple of 4, + 4). COSINE encodes x/|x| in sq8, and x itself in all
+ *   u8             dim bytes, the vector itself (all integers in 0..255)
+ *   sq8            dim bytes c[i] = round((x[i] - low[i]) / step[i])
+ * u8 and sq8 rows have stride a multiple of 64, so that a scan reads whole lines; in the last 4 bytes
+ * of it the f32 term (L2, EUCLID) or the f32 inverse length (COSINE over u8); where neither is needed
+ * the row is dim bytes and their padding alone. Float rows are packed (stride = bytes, COSINE: the
+ * next multiple of 4, + 4). COSINE encodes x/|x| in sq8, and x itself in all
  * others; a decoded sq8 row is not scaled again: its distance is minus its dot with the unit query.
  *
  * Estimates. u8 and sq8 are scored through whole-number dots of row codes with a query quantised
  * to s8:
  *     dist = fmaf(scale, (float)dot, term + bias)        all but COSINE over u8
  *     dist = scale * (float)dot * inverse length         COSINE over u8: not for kern.scan_u8s8
- * within `slack` of the distance to the decoded row. For u8 rows and an integral query in 0..255
+ * (without a term where rows have none) within `slack` of the distance to the decoded row. For u8 rows and an integral query in 0..255
  * under L2 every number is whole, and the estimate exact where none passes 2^24; slack is 0 where
  * that is sure for all rows. Float rows are scored exactly (kern.h's law). L1 has no one-byte
  * estimate: u8 rows are scored by the u8 float kernels, sq8 rows decoded and scored in f32.
@@ -49,7 +50,7 @@ struct code {
     uint32_t dim;
     uint32_t bytes;   /* what kernels read: dim elements, or padded to 64 for u8, sq8 */
     uint32_t stride;  /* from row to row */
-    uint32_t term_at; /* u8, sq8: byte offset of the f32 row term; else 0 */
+    uint32_t term_at; /* u8, sq8 under L2, EUCLID: byte offset of the f32 row term; else 0 */
     uint32_t inv_at;  /* COSINE, but for sq8: byte offset of the f32 inverse length; else 0 */
     /* sq8 only: dim floats each, owned. Dimensions whose training values are all equal have step
      * and inv_step 0. Steps have 16 significant bits, so that step * c is exact. */

@@ -112,32 +112,33 @@ float scorer_exact_one(const struct scorer *scorer, const uint8_t *row) {
     return dist;
 }
 
-/* What turns a row's dots into its estimate. */
+/* What turns a row's dots into its estimate. `at` is where the row's own part lies: its term, or with an
+ * inverse length to multiply by, that. */
 struct finish {
     double scale, scale_fine;
     float bias;
-    uint32_t term_at, inv_at;
+    uint32_t at;
 };
 
-static inline float estimate(const struct finish *finish, const uint8_t *row, int32_t dot) {
-    float base = load_f32(row + finish->term_at) + finish->bias;
+static inline float estimate(const struct finish *finish, float term, int32_t dot) {
+    float base = term + finish->bias;
     return (float)(finish->scale * (double)(float)dot + (double)base);
 }
 
-static inline float estimate_cosine(const struct finish *finish, const uint8_t *row, int32_t dot) {
-    return (float)(finish->scale * (double)(float)dot * (double)load_f32(row + finish->inv_at));
+static inline float estimate_cosine(const struct finish *finish, float inverse, int32_t dot) {
+    return (float)(finish->scale * (double)(float)dot * (double)inverse);
 }
 
-static inline float estimate_fine(const struct finish *finish, const uint8_t *row, int32_t dot,
+static inline float estimate_fine(const struct finish *finish, float term, int32_t dot,
                                   int32_t dot_fine) {
-    double base = (double)load_f32(row + finish->term_at) + (double)finish->bias;
+    double base = (double)term + (double)finish->bias;
     return (float)(finish->scale * (double)dot + (finish->scale_fine * (double)dot_fine + base));
 }
 
-static inline float estimate_cosine_fine(const struct finish *finish, const uint8_t *row,
-                                         int32_t dot, int32_t dot_fine) {
+static inline float estimate_cosine_fine(const struct finish *finish, float inverse, int32_t dot,
+                                         int32_t dot_fine) {
     double sum = finish->scale * (double)dot + finish->scale_fine * (double)dot_fine;
-    return (float)(sum * (double)load_f32(row + finish->inv_at));
+    return (float)(sum * (double)inverse);
 }
 
 static struct finish finish_of(const struct scorer *scorer, bool fine) {
@@ -145,9 +146,21 @@ static struct finish finish_of(const struct scorer *scorer, bool fine) {
     return (struct finish){.scale = (double)scorer->scale,
                            .scale_fine = (double)scorer->scale_fine,
                            .bias = fine ? scorer->bias_fine : scorer->bias,
-                           .term_at = code->term_at,
-                           .inv_at = code->inv_at};
+                           .at = code->term_at + code->inv_at};
 }
+
+/* Dots to estimates for a run of rows, row_i being a row's address: one loop a layout. */
+#define FINISH_RUN(code, run, row_i, plain, cosine, ...)                                 \
+    do {                                                                                 \
+        if ((code)->inv_at)                                                              \
+            for (size_t i = 0; i < (run); i++)                                           \
+                dist[i] = cosine(&finish, load_f32((row_i) + finish.at), __VA_ARGS__);   \
+        else if ((code)->term_at)                                                        \
+            for (size_t i = 0; i < (run); i++)                                           \
+                dist[i] = plain(&finish, load_f32((row_i) + finish.at), __VA_ARGS__);    \
+        else                                                                             \
+            for (size_t i = 0; i < (run); i++) dist[i] = plain(&finish, 0, __VA_ARGS__); \
+    } while (0)
 
 /* True where estimates are used: one-byte rows, and a metric that is made of dots. */
 static bool estimates(const struct code *code) {
@@ -165,10 +178,7 @@ void scorer_list(const struct scorer *scorer, const uint8_t *const *rows, size_t
     for (size_t at = 0; at < n; at += SCORER_BLOCK, rows += SCORER_BLOCK, dist += SCORER_BLOCK) {
         size_t run = n - at < SCORER_BLOCK ? n - at : SCORER_BLOCK;
         scorer->kern->dot_u8s8_list(scorer->quantised, rows, run, code->bytes, dots);
-        if (code->inv_at)
-            for (size_t i = 0; i < run; i++) dist[i] = estimate_cosine(&finish, rows[i], dots[i]);
-        else
-            for (size_t i = 0; i < run; i++) dist[i] = estimate(&finish, rows[i], dots[i]);
+        FINISH_RUN(code, run, rows[i], estimate, estimate_cosine, dots[i]);
     }
 }
 
@@ -185,12 +195,7 @@ void scorer_rows(const struct scorer *scorer, const uint8_t *rows, size_t n, flo
          at += SCORER_BLOCK, rows += SCORER_BLOCK * stride, dist += SCORER_BLOCK) {
         size_t run = n - at < SCORER_BLOCK ? n - at : SCORER_BLOCK;
         scorer->kern->dot_u8s8_rows(scorer->quantised, rows, stride, run, code->bytes, dots);
-        if (code->inv_at)
-            for (size_t i = 0; i < run; i++)
-                dist[i] = estimate_cosine(&finish, rows + i * stride, dots[i]);
-        else
-            for (size_t i = 0; i < run; i++)
-                dist[i] = estimate(&finish, rows + i * stride, dots[i]);
+        FINISH_RUN(code, run, rows + i * stride, estimate, estimate_cosine, dots[i]);
     }
 }
 
@@ -213,12 +218,7 @@ void scorer_list_fine(const struct scorer *scorer, const uint8_t *const *rows, s
         size_t run = n - at < SCORER_BLOCK ? n - at : SCORER_BLOCK;
         scorer->kern->dot_u8s8_list(scorer->quantised, rows, run, code->bytes, dots);
         scorer->kern->dot_u8s8_list(scorer->fine, rows, run, code->bytes, fine);
-        if (code->inv_at)
-            for (size_t i = 0; i < run; i++)
-                dist[i] = estimate_cosine_fine(&finish, rows[i], dots[i], fine[i]);
-        else
-            for (size_t i = 0; i < run; i++)
-                dist[i] = estimate_fine(&finish, rows[i], dots[i], fine[i]);
+        FINISH_RUN(code, run, rows[i], estimate_fine, estimate_cosine_fine, dots[i], fine[i]);
     }
 }
 
@@ -242,11 +242,7 @@ void scorer_rows_fine(const struct scorer *scorer, const uint8_t *rows, size_t n
         run = fine_run(stride, n);
         scorer->kern->dot_u8s8_rows(scorer->quantised, rows, stride, run, code->bytes, dots);
         scorer->kern->dot_u8s8_rows(scorer->fine, rows, stride, run, code->bytes, fine);
-        if (code->inv_at)
-            for (size_t i = 0; i < run; i++)
-                dist[i] = estimate_cosine_fine(&finish, rows + i * stride, dots[i], fine[i]);
-        else
-            for (size_t i = 0; i < run; i++)
-                dist[i] = estimate_fine(&finish, rows + i * stride, dots[i], fine[i]);
+        FINISH_RUN(code, run, rows + i * stride, estimate_fine, estimate_cosine_fine, dots[i],
+                   fine[i]);
     }
 }

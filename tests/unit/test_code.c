@@ -42,14 +42,16 @@ static void test_layout(void **unused) {
                 struct code code = make(kind, metric, dims[d]);
                 bool byte = kind >= CODE_U8, cosine = metric == KITH_METRIC_COSINE;
                 assert_true(code.bytes >= dims[d] && code.bytes <= code.stride);
-                assert_int_equal(code.term_at != 0, byte);
+                bool l2 = metric == KITH_METRIC_L2 || metric == KITH_METRIC_EUCLID;
+                assert_int_equal(code.term_at != 0, byte && l2);
                 assert_int_equal(code.inv_at != 0, cosine && kind != CODE_SQ8);
                 if (byte) {
                     assert_int_equal(code.bytes % 64, 0);
                     assert_int_equal(code.stride % 64, 0);
-                    assert_int_equal(code.term_at, code.stride - 4);
-                    assert_true(code.term_at >= dims[d] &&
-                                (!code.inv_at || code.inv_at >= dims[d]));
+                    uint32_t own = code.term_at + code.inv_at;
+                    assert_true(own == 0 || own == code.stride - 4);
+                    assert_true(own == 0 || own >= dims[d]);
+                    assert_true(code.stride < dims[d] + 64 + (own ? 4 : 0));
                 } else if (!cosine) {
                     assert_int_equal(code.stride, code.bytes);
                 } else {
