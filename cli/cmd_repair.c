@@ -30,7 +30,7 @@ static const struct argp argp = {
     .parser = parse,
     .help_filter = help_filter,
     .args_doc = "FILE",
-    .doc = "Mend links and codes of the index FILE. Vectors are never changed."};
+    .doc = "Mend the links of the index FILE. Vectors are never changed."};
 
 static int run(int argc, char **argv) {
     arguments a = {0};
@@ -41,7 +41,7 @@ static int run(int argc, char **argv) {
     uint64_t mended = 0;
     int code;
     TRY_DONE(
-        failure_about(&f, a.names[0], index_file_open(&index, a.names[0], KITH_OPEN_READ, &f.err)));
+        failure_about(&f, a.names[0], index_file_open(&index, a.names[0], KITH_OPEN_REPAIR, &f.err)));
     TRY_DONE(failure_about(&f, a.names[0], kith_index_repair(index, &mended, &f.err)));
     TRY_DONE(failure_about(&f, a.names[0], kith_index_check(index, &f.err)));
     bool elsewhere = a.output != a.names[0] || is_stream(a.output);
@@ -65,4 +65,4 @@ done:
     return failure_exit(&f, code);
 }
 
-const command cmd_repair = {"repair", "mend the links and codes of an index", run};
+const command cmd_repair = {"repair", "mend the links of an index", run};

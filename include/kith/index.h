@@ -183,9 +183,11 @@ KITH_API int kith_index_save(const kith_index *index, const char *path, kith_err
 
 /* Open a saved index. KITH_OPEN_READ copies it into memory and verifies every checksum. KITH_OPEN_MAP maps it
  * read-only, at a cost that does not depend on its size; header and section table are verified, the rest by
- * kith_index_check; writes to it answer KITH_EREADONLY.
+ * kith_index_check; writes to it answer KITH_EREADONLY. KITH_OPEN_REPAIR is KITH_OPEN_READ for a file whose links are
+ * damaged: checksums of a graph's links are not verified (all others are), and the index is to be repaired and checked
+ * before it is used.
  *   Errors   KITH_EIO, KITH_EFORMAT foreign file, KITH_EVERSION, KITH_ETRUNCATED, KITH_ECORRUPT (err->at: byte), KITH_ENOMEM. */
-enum { KITH_OPEN_READ = 0, KITH_OPEN_MAP = 1 };
+enum { KITH_OPEN_READ = 0, KITH_OPEN_MAP = 1, KITH_OPEN_REPAIR = 2 };
 KITH_API int kith_index_open(kith_index **out, const char *path, int mode, kith_error *err);
 
 #ifdef __cplusplus

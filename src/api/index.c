@@ -382,8 +382,8 @@ int kith_index_save(const kith_index *index, const char *path, kith_error *err) 
 
 int kith_index_open(kith_index **out, const char *path, int mode, kith_error *err) {
     if (!out || !path) return FAIL(err, KITH_EINVAL, "%s is NULL", out ? "path" : "out");
-    if (mode != KITH_OPEN_READ && mode != KITH_OPEN_MAP)
-        return FAIL(err, KITH_EINVAL, "open mode %d is neither KITH_OPEN_READ nor KITH_OPEN_MAP",
+    if (mode != KITH_OPEN_READ && mode != KITH_OPEN_MAP && mode != KITH_OPEN_REPAIR)
+        return FAIL(err, KITH_EINVAL, "open mode %d is none of KITH_OPEN_READ, _MAP and _REPAIR",
                     mode);
-    return index_open(out, path, mode == KITH_OPEN_MAP, err);
+    return index_open(out, path, mode, err);
 }

@@ -263,13 +263,21 @@ static int verify_section(const struct index_file *file, const struct entry *ent
     return KITH_OK;
 }
 
-int index_file_verify(const struct index_file *file, bool all, kith_error *err) {
+static bool is_derived(uint32_t tag) {
+    return tag == FILE_TAG_LINKS || tag == FILE_TAG_PARENT || tag == FILE_TAG_UPPER_AT ||
+           tag == FILE_TAG_UPPER || tag == FILE_TAG_DEAD;
+}
+
+int index_file_verify(const struct index_file *file, enum file_verify how, kith_error *err) {
     TRY(verify_header(file, err));
     TRY(verify_places(file, err));
     uint32_t n = header_of(file).n_sections;
     for (uint32_t i = 0; i < n; i++) {
         struct entry entry = entry_of(file, i);
-        if (all || entry.bytes <= SMALL_BYTES) TRY(verify_section(file, &entry, err));
+        bool wanted = how == FILE_VERIFY_ALL ||
+                      (how == FILE_VERIFY_SMALL && entry.bytes <= SMALL_BYTES) ||
+                      (how == FILE_VERIFY_TRUTH && !is_derived(entry.tag));
+        if (wanted) TRY(verify_section(file, &entry, err));
     }
     return KITH_OK;
 }

@@ -42,8 +42,18 @@ bool index_file_has(const struct index_file *file, uint32_t tag);
 /* Fill a segmented array (initialised, empty) with the n elements of a section: borrowed when mapped, else copied. */
 int index_file_segs(const struct index_file *file, uint32_t tag, struct segs *segs, uint32_t n,
                     struct mem_account *owner, kith_error *err);
-/* Header and table; with all set, every section and every gap. err->at is the first bad byte's section offset. */
-int index_file_verify(const struct index_file *file, bool all, kith_error *err);
+/* Sections of a graph that repair can make anew from the rows. */
+#define FILE_TAG_LINKS    FILE_TAG('L', 'N', 'K', '0')
+#define FILE_TAG_PARENT   FILE_TAG('P', 'R', 'N', 'T')
+#define FILE_TAG_UPPER_AT FILE_TAG('U', 'P', 'A', 'T')
+#define FILE_TAG_UPPER    FILE_TAG('U', 'P', 'L', 'K')
+#define FILE_TAG_DEAD     FILE_TAG('D', 'E', 'A', 'D')
+
+/* How much of a file is verified: header, table and small sections (whatever the file's size), all but what can be made
+ * anew, or every section and every gap. */
+enum file_verify { FILE_VERIFY_SMALL, FILE_VERIFY_TRUTH, FILE_VERIFY_ALL };
+/* err->at is the first bad byte's section offset. */
+int index_file_verify(const struct index_file *file, enum file_verify how, kith_error *err);
 
 /* The rows' own sections (rows_file.c). */
 struct rows;

@@ -234,6 +234,9 @@ void tree_scratch_deinit(struct tree_scratch *scratch, struct graph *graph);
 uint64_t tree_rebuild(struct graph *graph, struct graph_context *context,
                       struct tree_scratch *scratch, uint32_t entry, uint32_t top);
 
+/* Link all live rows anew and free the dead ones. The caller holds `removals`, and `writers` exclusively. */
+int graph_relink(struct graph *graph, kith_error *err);
+
 /* graph_search.c */
 int graph_search(struct kith_index *index, const struct search_call *call, size_t n,
                  const float *queries, int64_t *ids, float *dists, kith_error *err);

@@ -18,7 +18,7 @@
 
 #define BATCH_MAX     4096u
 #define BATCH_SHARE   50u /* a batch is at most 1/50 of the final size */
-#define BATCH_GROWTH  8u   /* and at most 1/8 of what the add has linked */
+#define BATCH_GROWTH  8u  /* and at most 1/8 of what the add has linked */
 #define BULK_MIN      256u
 #define SMALL_GRAPH   1024u
 #define BUILD_THREADS 64u
@@ -356,10 +356,9 @@ static void shuffle(uint32_t *order, size_t n, const uint32_t *rows, uint64_t se
 }
 
 /* Between rows_add_begin and commit: link, or change nothing. */
-static int link_rows(struct graph *graph, size_t n, const uint32_t *rows, bool alone,
-                     const kith_work *work, kith_error *err) {
+static int link_rows(struct graph *graph, size_t n, const uint32_t *rows, uint32_t linked,
+                     bool alone, const kith_work *work, kith_error *err) {
     struct build build = {.graph = graph, .store = rows_store(&graph->index.rows)};
-    uint32_t linked = atomic_load(&graph->index.rows.n_live) + graph->n_dead;
     uint32_t *order = mem_new(&graph->index.mem, n * sizeof(*order));
     if (!order) return FAIL(err, KITH_ENOMEM, "no memory for the order of %zu rows", n);
     int code = KITH_OK;
@@ -427,7 +426,8 @@ static int add_rows(struct graph *graph, const struct addition *add, const kith_
         code = begin(rows, add, err);
     }
     if (code == KITH_OK) {
-        code = link_rows(graph, add->n, add->rows, alone, work, err);
+        uint32_t linked = atomic_load(&rows->n_live) + graph->n_dead;
+        code = link_rows(graph, add->n, add->rows, linked, alone, work, err);
         if (code == KITH_OK)
             commit(rows, add);
         else
@@ -468,5 +468,35 @@ int graph_update(struct kith_index *index, size_t n, const float *x, const int64
     }
     mem_free(&index->mem, add.rows, bytes);
     pthread_mutex_unlock(&graph->removals);
+    return code;
+}
+
+int graph_relink(struct graph *graph, kith_error *err) {
+    struct rows *rows = &graph->index.rows;
+    uint32_t n = atomic_load(&rows->n), n_live = 0;
+    size_t bytes = n * sizeof(uint32_t);
+    uint32_t *live = mem_new(&graph->index.mem, bytes);
+    graph->n_dead = 0;
+    if (!live || !graph_reserve_dead(graph, n)) {
+        mem_free(&graph->index.mem, live, bytes);
+        return FAIL(err, KITH_ENOMEM, "no memory to link %u rows anew", n);
+    }
+    /* Until rows are linked, searches scan. */
+    atomic_store(&graph->entry, entry_pack(ROW_NONE, 0));
+    graph->n_upper = 0;
+    for (uint32_t row = 0; row < n; row++) {
+        if (row < graph_rows_n(graph)) {
+            tree_set_parent(graph, row, ROW_NONE);
+            *(uint32_t *)(void *)segs_at(&graph->upper_at, row) = 0;
+        }
+        if (rows_is_live(rows, row))
+            live[n_live++] = row;
+        else if (rows_is_used(rows, row))
+            graph->dead[graph->n_dead++] = row;
+    }
+    int code = n_live > 0 ? link_rows(graph, n_live, live, 0, true, NULL, err) : KITH_OK;
+    if (code == KITH_OK) code = rows_release(rows, graph->n_dead, graph->dead, err);
+    if (code == KITH_OK) graph->n_dead = 0;
+    mem_free(&graph->index.mem, live, bytes);
     return code;
 }

@@ -1,9 +1,13 @@
 /* Verifying the graph's numbered invariants (graph.h), and mending what does not hold.
  *
  * check reads everything and changes nothing. repair drops links that break invariants 1 and 2, chooses an entry anew
- * where 4 does not hold, and builds the tree again (5), which links rows that cannot be reached. */
+ * where 4 does not hold, and builds the tree again (5), which links rows that cannot be reached. What is broken still
+ * (upper link rows that lie outside, a wrong list of dead rows) is beyond mending, and a graph that lost many links would
+ * be sound but poor: then all rows are linked anew. */
 #include "base/status.h"
 #include "index/graph.h"
+
+#define MENDED_SHARE 64u
 
 static bool is_linked(const struct graph *graph, uint32_t row) {
     return tree_parent(graph, row) != ROW_NONE || row == (uint32_t)atomic_load(&graph->entry);
@@ -110,7 +114,11 @@ static int check_locked(struct graph *graph, kith_error *err) {
         return FAIL(err, KITH_ECORRUPT, "links for %u rows, yet %u rows are live", n, live);
     TRY(check_entry(graph, n, err));
     for (uint32_t row = 0; row < n; row++) {
-        if (is_linked(graph, row)) TRY(check_links(graph, row, n, err));
+        if (!is_linked(graph, row)) continue;
+        if (!graph->index.rows.read_only && !rows_is_used(&graph->index.rows, row))
+            return FAIL_AT(err, KITH_ECORRUPT, row, "row %u is free, yet linked (invariant 2)",
+                           row);
+        TRY(check_links(graph, row, n, err));
     }
     for (uint32_t i = 0; i < graph->n_dead; i++) {
         if (graph->dead[i] >= n || rows_is_live(&graph->index.rows, graph->dead[i]))
@@ -184,6 +192,7 @@ static uint64_t mend_locked(struct graph *graph, struct graph_context *context,
 int graph_repair(struct kith_index *index, uint64_t *mended, kith_error *err) {
     struct graph *graph = graph_of(index);
     struct tree_scratch tree = {0};
+    uint64_t here = 0;
     int code = KITH_OK;
     graph_pause(index);
     if (check_locked(graph, NULL) == KITH_OK) { /* a new tree would be another one, not a better */
@@ -199,9 +208,14 @@ int graph_repair(struct kith_index *index, uint64_t *mended, kith_error *err) {
                        ef > 512 ? ef : 512))
         code = FAIL(err, KITH_ENOMEM, "no memory to repair %u rows", n);
     else
-        *mended += mend_locked(graph, graph->context[slot], &tree);
+        here = mend_locked(graph, graph->context[slot], &tree);
     epoch_leave(&index->rows.epoch, slot);
     tree_scratch_deinit(&tree, graph);
+    if (code == KITH_OK && (here > n / MENDED_SHARE || check_locked(graph, NULL) != KITH_OK)) {
+        code = graph_relink(graph, err);
+        here += atomic_load(&index->rows.n_live);
+    }
+    *mended += here;
     graph_resume(index);
     return code;
 }

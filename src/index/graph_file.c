@@ -15,12 +15,7 @@ struct meta {
     uint32_t rows, upper, dead, zero;
 };
 
-#define TAG_META     FILE_TAG('G', 'R', 'P', 'H')
-#define TAG_LINKS    FILE_TAG('L', 'N', 'K', '0')
-#define TAG_PARENT   FILE_TAG('P', 'R', 'N', 'T')
-#define TAG_UPPER_AT FILE_TAG('U', 'P', 'A', 'T')
-#define TAG_UPPER    FILE_TAG('U', 'P', 'L', 'K')
-#define TAG_DEAD     FILE_TAG('D', 'E', 'A', 'D')
+#define TAG_META FILE_TAG('G', 'R', 'P', 'H')
 
 int graph_save(const struct kith_index *index, struct file_sections *out, kith_error *err) {
     const struct graph *graph = graph_of(index);
@@ -32,11 +27,12 @@ int graph_save(const struct kith_index *index, struct file_sections *out, kith_e
     meta.dead = graph->n_dead;
     memcpy(&meta.alpha, &graph->alpha, sizeof(meta.alpha));
     TRY(file_sections_put(out, TAG_META, &meta, sizeof(meta), err));
-    TRY(file_sections_put_segs(out, TAG_LINKS, &graph->links, meta.rows, err));
-    TRY(file_sections_put_segs(out, TAG_PARENT, &graph->parent, meta.rows, err));
-    TRY(file_sections_put_segs(out, TAG_UPPER_AT, &graph->upper_at, meta.rows, err));
-    TRY(file_sections_put_segs(out, TAG_UPPER, &graph->upper, meta.upper, err));
-    return file_sections_put(out, TAG_DEAD, graph->dead, graph->n_dead * sizeof(uint32_t), err);
+    TRY(file_sections_put_segs(out, FILE_TAG_LINKS, &graph->links, meta.rows, err));
+    TRY(file_sections_put_segs(out, FILE_TAG_PARENT, &graph->parent, meta.rows, err));
+    TRY(file_sections_put_segs(out, FILE_TAG_UPPER_AT, &graph->upper_at, meta.rows, err));
+    TRY(file_sections_put_segs(out, FILE_TAG_UPPER, &graph->upper, meta.upper, err));
+    return file_sections_put(out, FILE_TAG_DEAD, graph->dead, graph->n_dead * sizeof(uint32_t),
+                             err);
 }
 
 static int meta_check(const struct graph *graph, const struct meta *meta, kith_error *err) {
@@ -67,11 +63,11 @@ int graph_load(struct kith_index *index, const struct index_file *file, kith_err
     TRY(index_file_section(file, TAG_META, sizeof(meta), &bytes, &n, err));
     memcpy(&meta, bytes, sizeof(meta));
     TRY(meta_check(graph, &meta, err));
-    TRY(index_file_segs(file, TAG_LINKS, &graph->links, meta.rows, owner, err));
-    TRY(index_file_segs(file, TAG_PARENT, &graph->parent, meta.rows, owner, err));
-    TRY(index_file_segs(file, TAG_UPPER_AT, &graph->upper_at, meta.rows, owner, err));
-    TRY(index_file_segs(file, TAG_UPPER, &graph->upper, meta.upper, owner, err));
-    TRY(index_file_section(file, TAG_DEAD, meta.dead * sizeof(uint32_t), &bytes, &n, err));
+    TRY(index_file_segs(file, FILE_TAG_LINKS, &graph->links, meta.rows, owner, err));
+    TRY(index_file_segs(file, FILE_TAG_PARENT, &graph->parent, meta.rows, owner, err));
+    TRY(index_file_segs(file, FILE_TAG_UPPER_AT, &graph->upper_at, meta.rows, owner, err));
+    TRY(index_file_segs(file, FILE_TAG_UPPER, &graph->upper, meta.upper, owner, err));
+    TRY(index_file_section(file, FILE_TAG_DEAD, meta.dead * sizeof(uint32_t), &bytes, &n, err));
     memcpy(&graph->alpha, &meta.alpha, sizeof(meta.alpha));
     graph->n_upper = meta.upper;
     atomic_store(&graph->entry, meta.entry);

@@ -91,6 +91,6 @@ int index_check(const struct kith_index *index, kith_error *err);
 int index_check_file(const struct kith_index *index,
                      kith_error *err); /* of a map: every checksum */
 int index_save(const struct kith_index *index, const char *path, kith_error *err);
-int index_open(struct kith_index **out, const char *path, bool map, kith_error *err);
+int index_open(struct kith_index **out, const char *path, int mode, kith_error *err);
 
 #endif

@@ -59,7 +59,8 @@ static int read_meta(const struct index_file *file, struct meta *meta, kith_erro
 }
 
 /* The description and the options were accepted when the index was made, so that a refusal now is the file's fault. */
-static int load(struct kith_index **out, const struct index_file *file, kith_error *err) {
+static int load(struct kith_index **out, const struct index_file *file, bool check,
+                kith_error *err) {
     struct meta meta;
     kith_index_options options = KITH_INDEX_OPTIONS_INIT;
     struct kith_index *index;
@@ -73,7 +74,7 @@ static int load(struct kith_index **out, const struct index_file *file, kith_err
         return FAIL(err, KITH_ECORRUPT, "section INDX describes no index: \"%s\"", meta.spec);
     code = rows_load(&index->rows, file, err);
     if (code == KITH_OK) code = index->ops->load(index, file, err);
-    if (code == KITH_OK && !file->mapped) code = index->ops->check(index, err);
+    if (code == KITH_OK && check) code = index->ops->check(index, err);
     if (code != KITH_OK) {
         index_free(index);
         return code;
@@ -82,13 +83,18 @@ static int load(struct kith_index **out, const struct index_file *file, kith_err
     return KITH_OK;
 }
 
-int index_open(struct kith_index **out, const char *path, bool map, kith_error *err) {
+int index_open(struct kith_index **out, const char *path, int mode, kith_error *err) {
+    bool map = mode == KITH_OPEN_MAP;
     struct file_map opened;
     struct kith_index *index = NULL;
     TRY(file_map_open(&opened, path, err));
     struct index_file file = {.bytes = opened.bytes, .size = opened.size, .mapped = map};
-    int code = index_file_verify(&file, !map, err);
-    if (code == KITH_OK) code = load(&index, &file, err);
+    int code = index_file_verify(&file,
+                                 map                        ? FILE_VERIFY_SMALL
+                                 : mode == KITH_OPEN_REPAIR ? FILE_VERIFY_TRUTH
+                                                            : FILE_VERIFY_ALL,
+                                 err);
+    if (code == KITH_OK) code = load(&index, &file, mode == KITH_OPEN_READ, err);
     if (code == KITH_OK && map)
         index->map = opened;
     else
@@ -99,5 +105,5 @@ int index_open(struct kith_index **out, const char *path, bool map, kith_error *
 
 int index_check_file(const struct kith_index *index, kith_error *err) {
     struct index_file file = {.bytes = index->map.bytes, .size = index->map.size, .mapped = true};
-    return index_file_verify(&file, true, err);
+    return index_file_verify(&file, FILE_VERIFY_ALL, err);
 }
