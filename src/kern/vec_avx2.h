@@ -11,9 +11,10 @@
 typedef struct {
     __m256 lo, hi;
 } f32x16;
-/* Not __m256i, whose elements are 64 bits wide: gcc copies the sums of a loop when the type changes on the way. */
+/* Not __m256i, whose elements are 64 bits wide: gcc copies the sums of a loop when the type changes on the way.
+ * Unsigned, so that sums wrap. */
 typedef struct {
-    __v8si lo, hi;
+    __v8su lo, hi;
 } i32x16;
 /* Even and odd bytes of 64, as 16-bit numbers. */
 typedef struct {
@@ -184,7 +185,7 @@ VEC void f32x16_reduce4(f32x16 a, f32x16 b, f32x16 c, f32x16 d, float *out) {
 }
 
 VEC i32x16 i32x16_zero(void) {
-    return PAIR(i32x16, (__v8si)_mm256_setzero_si256(), (__v8si)_mm256_setzero_si256());
+    return PAIR(i32x16, (__v8su)_mm256_setzero_si256(), (__v8su)_mm256_setzero_si256());
 }
 VEC i32x16 i32x16_add(i32x16 a, i32x16 b) { return PAIR(i32x16, a.lo + b.lo, a.hi + b.hi); }
 VEC f32x16 i32x16_to_f32(i32x16 a) {
@@ -221,8 +222,8 @@ VEC __m256i avx2_dot32(const uint8_t *row, __m256i even, __m256i odd) {
     return _mm256_add_epi32(_mm256_madd_epi16(row_even, even), _mm256_madd_epi16(row_odd, odd));
 }
 VEC i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 q) {
-    return PAIR(i32x16, acc.lo + (__v8si)avx2_dot32(row, q.even[0], q.odd[0]),
-                acc.hi + (__v8si)avx2_dot32(row + 32, q.even[1], q.odd[1]));
+    return PAIR(i32x16, acc.lo + (__v8su)avx2_dot32(row, q.even[0], q.odd[0]),
+                acc.hi + (__v8su)avx2_dot32(row + 32, q.even[1], q.odd[1]));
 }
 
 #define INT_STEP 16
@@ -236,7 +237,7 @@ VEC i32x16 i32x16_step(i32x16 acc, const void *a, const void *b, size_t n, int i
                   : metric == KERN_L2SQ
                       ? _mm256_madd_epi16(diff, diff)
                       : _mm256_madd_epi16(_mm256_abs_epi16(diff), _mm256_set1_epi16(1));
-    acc.lo += (__v8si)sum;
+    acc.lo += (__v8su)sum;
     return acc;
 }
 
@@ -257,8 +258,8 @@ VEC i32x16 panel_dot(i32x16 acc, panel_line line, const void *word) {
     int32_t pair;
     memcpy(&pair, word, 4);
     __m256i query = _mm256_set1_epi32(pair);
-    return PAIR(i32x16, acc.lo + (__v8si)_mm256_madd_epi16(line.lo, query),
-                acc.hi + (__v8si)_mm256_madd_epi16(line.hi, query));
+    return PAIR(i32x16, acc.lo + (__v8su)_mm256_madd_epi16(line.lo, query),
+                acc.hi + (__v8su)_mm256_madd_epi16(line.hi, query));
 }
 VEC void panel_widen_u8(const uint8_t *in, uint16_t *out) {
     _mm256_storeu_si256((__m256i *)out, _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)in)));

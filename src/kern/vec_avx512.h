@@ -9,8 +9,9 @@
 #include <string.h>
 
 typedef __m512 f32x16;
-/* Not __m512i, whose elements are 64 bits wide: gcc copies the sums of a loop when the type changes on the way. */
-typedef __v16si i32x16;
+/* Not __m512i, whose elements are 64 bits wide: gcc copies the sums of a loop when the type changes on the way.
+ * Unsigned, so that sums wrap. */
+typedef __v16su i32x16;
 
 VEC f32x16 f32x16_set1(float x) { return _mm512_set1_ps(x); }
 VEC f32x16 f32x16_zero(void) { return _mm512_setzero_ps(); }
@@ -97,7 +98,13 @@ VEC void f32x16_reduce4(f32x16 a, f32x16 b, f32x16 c, f32x16 d, float *out) {
 VEC i32x16 i32x16_zero(void) { return (i32x16)_mm512_setzero_si512(); }
 VEC i32x16 i32x16_add(i32x16 a, i32x16 b) { return a + b; }
 VEC f32x16 i32x16_to_f32(i32x16 a) { return _mm512_cvtepi32_ps((__m512i)a); }
-VEC uint32_t i32x16_reduce(i32x16 a) { return (uint32_t)_mm512_reduce_add_epi32((__m512i)a); }
+VEC uint32_t i32x16_reduce(i32x16 a) {
+    __m256i upper = _mm512_extracti64x4_epi64((__m512i)a, 1);
+    __m256i eight = _mm256_add_epi32(_mm512_castsi512_si256((__m512i)a), upper);
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+    __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    return (uint32_t)_mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
 VEC void i32x16_reduce4(i32x16 a_, i32x16 b_, i32x16 c_, i32x16 d_, int32_t *out) {
     __m512i a = (__m512i)a_, b = (__m512i)b_, c = (__m512i)c_, d = (__m512i)d_;
     __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));

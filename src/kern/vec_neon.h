@@ -151,7 +151,9 @@ VEC i32x16 i32x16_zero(void) {
     return r;
 }
 VEC i32x16 i32x16_add(i32x16 a, i32x16 b) {
-    NEON_EACH(i) a.v[i] = vaddq_s32(a.v[i], b.v[i]);
+    NEON_EACH(i)
+    a.v[i] = vreinterpretq_s32_u32(
+        vaddq_u32(vreinterpretq_u32_s32(a.v[i]), vreinterpretq_u32_s32(b.v[i])));
     return a;
 }
 VEC f32x16 i32x16_to_f32(i32x16 a) {
@@ -160,7 +162,9 @@ VEC f32x16 i32x16_to_f32(i32x16 a) {
     return r;
 }
 VEC uint32_t i32x16_reduce(i32x16 a) {
-    return (uint32_t)vaddvq_s32(vaddq_s32(vaddq_s32(a.v[0], a.v[1]), vaddq_s32(a.v[2], a.v[3])));
+    uint32_t sum = 0;
+    NEON_EACH(i) sum += vaddvq_u32(vreinterpretq_u32_s32(a.v[i]));
+    return sum;
 }
 VEC void i32x16_reduce4(i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t *out) {
     out[0] = (int32_t)i32x16_reduce(a);
