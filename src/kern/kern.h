@@ -25,7 +25,7 @@ typedef float (*kern_pair_fn)(const float *query, const void *row, size_t dim);
 /* n consecutive rows, stride bytes apart. */
 typedef void (*kern_rows_fn)(const float *query, const void *rows, size_t stride, size_t n,
                              size_t dim, float *out);
-/* n rows by address, the next ones prefetched while one is scored. */
+/* n rows by address: the first ones are fetched at once, later ones while earlier ones are scored. */
 typedef void (*kern_list_fn)(const float *query, const void *const *rows, size_t n, size_t dim,
                              float *out);
 /* n_q queries (f32, q_stride FLOATS apart) against n rows, blocked in registers: out[i*out_stride + j]. */
