@@ -37,7 +37,7 @@ static const struct argp_option options[] = {
     {"pin", KEY_PIN, "CPU", 0, "Run on processor CPU only", 20},
     {"ef-construction", KEY_EF_CONSTRUCTION, "N", 0,
      "Graph: pool size while inserting (default: 128)", 30},
-    {"alpha", KEY_ALPHA, "X", 0, "Graph: slack of the pruning rule, 1 or more", 30},
+    {"alpha", KEY_ALPHA, "X", 0, "Graph: slack of the pruning rule, 1 to 2 (default: 1.1)", 30},
     {"seed", KEY_SEED, "S", 0, "Seed of all that is drawn by chance (default: 42)", 30},
     {"json", KEY_JSON_OUT, "OUT", 0, "Write JSON to OUT; - writes it instead of the table", 90},
     {"html", KEY_HTML, "OUT", 0, "Draw recall against QPS as a page to OUT", 90},
@@ -130,10 +130,10 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_PIN: a->pin = (int)argument_count(state, "--pin", arg, 0, CPU_SETSIZE - 1); return 0;
     case KEY_EF_CONSTRUCTION:
         a->index.ef_construction =
-            (uint32_t)argument_count(state, "--ef-construction", arg, 1, 1u << 20);
+            (uint32_t)argument_count(state, "--ef-construction", arg, 1, 65536);
         return 0;
     case KEY_ALPHA:
-        a->index.alpha = (float)argument_number(state, "--alpha", arg, 1.0, 100.0);
+        a->index.alpha = (float)argument_number(state, "--alpha", arg, 1.0, 2.0);
         return 0;
     case KEY_SEED: a->index.seed = argument_count(state, "--seed", arg, 0, UINT64_MAX); return 0;
     case KEY_JSON_OUT: a->json = arg; return 0;

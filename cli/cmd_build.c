@@ -17,7 +17,7 @@ static const struct argp_option options[] = {
     {"ids", KEY_IDS, "FILE", 0, "Take the ids of the rows from FILE", 11},
     {"ef-construction", KEY_EF_CONSTRUCTION, "N", 0,
      "Graph: pool size while inserting (default: 128)", 12},
-    {"alpha", KEY_ALPHA, "X", 0, "Graph: slack of the pruning rule, 1 or more", 12},
+    {"alpha", KEY_ALPHA, "X", 0, "Graph: slack of the pruning rule, 1 to 2 (default: 1.1)", 12},
     {"seed", KEY_SEED, "S", 0, "Seed of all that is drawn by chance (default: 42)", 12},
     OPTION_THREADS,
     OPTION_FROM,
@@ -39,10 +39,10 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case KEY_IDS: a->ids = arg; return 0;
     case KEY_EF_CONSTRUCTION:
         a->index.ef_construction =
-            (uint32_t)argument_count(state, "--ef-construction", arg, 1, 1u << 20);
+            (uint32_t)argument_count(state, "--ef-construction", arg, 1, 65536);
         return 0;
     case KEY_ALPHA:
-        a->index.alpha = (float)argument_number(state, "--alpha", arg, 1.0, 100.0);
+        a->index.alpha = (float)argument_number(state, "--alpha", arg, 1.0, 2.0);
         return 0;
     case KEY_SEED: a->index.seed = argument_count(state, "--seed", arg, 0, UINT64_MAX); return 0;
     case ARGP_KEY_ARG: return argument_positional(state, arg, a->names, 1);

@@ -13,9 +13,11 @@
 #include "base/status.h"
 #include "index/graph.h"
 
-#define DEFAULT_EF 64u
-#define SAMPLE     1024u
-#define OVERSAMPLE 2.0f
+#define DEFAULT_EF     64u
+#define SAMPLE         1024u
+#define SCAN_ADVANTAGE 2.5 /* a scanned row is so much cheaper than a walked one */
+#define TRIES          4u
+#define OVERSAMPLE     2.0f
 
 /* What does not change from query to query of one call. */
 struct plan {
@@ -43,7 +45,7 @@ static void plan_init(struct plan *plan, struct graph *graph, const struct searc
     uint32_t slot = epoch_enter(&graph->index.rows.epoch);
     double n = atomic_load(&graph->index.rows.n), share = passing_share(&graph->index.rows, call);
     epoch_leave(&graph->index.rows.epoch, slot);
-    plan->scan = share * share * n < (double)plan->ef * graph->m;
+    plan->scan = share * share * n < SCAN_ADVANTAGE * plan->ef * graph->m;
     plan->budget = (uint64_t)(2.0 * share * n) + 16u * plan->ef;
 }
 
@@ -155,23 +157,38 @@ static enum outcome search_slot(const struct plan *plan, uint32_t slot, const fl
     return ANSWERED;
 }
 
+static uint64_t updates_of(const struct graph *graph) {
+    return atomic_load_explicit(&graph->index.rows.n_updates, memory_order_acquire);
+}
+
+/* One query; again when a replacement of rows was committed meanwhile, for a walk across the commit may have seen both
+ * the old and the new row of an id, or neither. In the end the scan settles it. */
+static enum outcome search_one(const struct plan *plan, const float *query, int64_t *ids,
+                               float *dists) {
+    struct epoch *epoch = &plan->graph->index.rows.epoch;
+    for (uint32_t tries = 0; tries < TRIES; tries++) {
+        uint64_t before = updates_of(plan->graph);
+        uint32_t slot = epoch_enter(epoch);
+        enum outcome outcome = search_slot(plan, slot, query, ids, dists);
+        epoch_leave(epoch, slot);
+        if (outcome != ANSWERED || (before == updates_of(plan->graph) && before % 2 == 0))
+            return outcome;
+    }
+    return STARVED;
+}
+
 int graph_search(struct kith_index *index, const struct search_call *call, size_t n,
                  const float *queries, int64_t *ids, float *dists, kith_error *err) {
     struct graph *graph = graph_of(index);
     uint32_t dim = index->rows.config.dim, k = call->k;
     struct plan plan;
-    if (call->exact) return scan_knn(&index->rows, call, n, queries, ids, dists, err);
-    plan_init(&plan, graph, call);
+    if (!call->exact) plan_init(&plan, graph, call);
+    if (call->exact || plan.scan) return scan_knn(&index->rows, call, n, queries, ids, dists, err);
     for (size_t i = 0; i < n; i++) {
-        enum outcome outcome = STARVED;
-        if (!plan.scan) {
-            uint32_t slot = epoch_enter(&index->rows.epoch);
-            outcome = search_slot(&plan, slot, queries + i * dim, ids + i * k, dists + i * k);
-            epoch_leave(&index->rows.epoch, slot);
-        }
+        const float *query = queries + i * dim;
+        enum outcome outcome = search_one(&plan, query, ids + i * k, dists + i * k);
         if (outcome == STARVED)
-            TRY(scan_knn(&index->rows, call, 1, queries + i * dim, ids + i * k, dists + i * k,
-                         err));
+            TRY(scan_knn(&index->rows, call, 1, query, ids + i * k, dists + i * k, err));
         else if (outcome == LATE)
             return FAIL_AT(err, KITH_EDEADLINE, i, "deadline passed in query %zu of %zu", i, n);
         else if (outcome == NO_MEMORY)
