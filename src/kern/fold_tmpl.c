@@ -96,18 +96,30 @@ static void quantise(float *values, float scale, float inverse, size_t n, int8_t
 VEC f32x16 fold_row_step(struct fold_sums *s, f32x16 c, f32x16 weight, f32x16 offset) {
     f32x16 v = f32x16_fma(c, weight, offset), e = fold_round(v);
     s->a = f32x16_add(s->a, v);
-    s->b = f32x16_add(s->b, f32x16_mul(c, offset));
-    s->c = f32x16_add(s->c, f32x16_mul(c, f32x16_mul(c, weight)));
-    s->d = f32x16_add(s->d, e);
+    s->b = f32x16_add(s->b, e);
+    s->c = f32x16_add(s->c, f32x16_mul(c, offset));
+    s->d = f32x16_add(s->d, f32x16_mul(c, f32x16_mul(c, weight)));
     return e;
 }
 
+VEC f32x16 fold_row_step_plain(struct fold_sums *s, f32x16 c, f32x16 weight) {
+    f32x16 v = f32x16_mul(c, weight), e = fold_round(v);
+    s->a = f32x16_add(s->a, v);
+    s->b = f32x16_add(s->b, e);
+    return e;
+}
+
+/* offset NULL: all zeros, and the sums that are left out are 0. */
 static void fold_row(const uint8_t *row, const float *weight, const float *offset, size_t n,
                      int8_t *out, float *sums) {
     struct fold_sums s = fold_sums_zero();
     f32x16 middle = f32x16_set1(128);
     size_t i = 0;
-    for (; i + 16 <= n; i += 16) {
+    for (; !offset && i + 16 <= n; i += 16) {
+        f32x16 c = f32x16_sub(f32x16_load_u8(row + i), middle);
+        f32x16_store_s8(out + i, fold_row_step_plain(&s, c, f32x16_load_f32(weight + i)));
+    }
+    for (; offset && i + 16 <= n; i += 16) {
         f32x16 c = f32x16_sub(f32x16_load_u8(row + i), middle);
         f32x16_store_s8(out + i, fold_row_step(&s, c, f32x16_load_f32(weight + i),
                                                f32x16_load_f32(offset + i)));
@@ -115,8 +127,10 @@ static void fold_row(const uint8_t *row, const float *weight, const float *offse
     if (i < n) {
         int8_t codes[16];
         f32x16 c = f32x16_sub(f32x16_load_tail_u8(row + i, n - i), middle);
-        f32x16_store_s8(codes, fold_row_step(&s, c, f32x16_load_tail_f32(weight + i, n - i),
-                                             f32x16_load_tail_f32(offset + i, n - i)));
+        f32x16 w = f32x16_load_tail_f32(weight + i, n - i);
+        f32x16_store_s8(codes,
+                        offset ? fold_row_step(&s, c, w, f32x16_load_tail_f32(offset + i, n - i))
+                               : fold_row_step_plain(&s, c, w));
         memcpy(out + i, codes, n - i);
     }
     f32x16_reduce4(s.a, s.b, s.c, s.d, sums);

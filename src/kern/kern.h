@@ -101,7 +101,8 @@ struct kern {
      *   quantise  out = round(values * inverse) within 127, values = left = values - scale * out
      *                                                         sums: values, |values|, |left|, out
      *   fold_row  c = row - 128, v = c * weight + offset, out = round(v), |v| < 128.5
-     *                                                         sums: v, c * offset, c * (c * weight), out */
+     *                                                         sums: v, out, c * offset, c * (c * weight);
+     *             offset NULL: all zeros, and the last two sums are left out */
     void (*fold_l2)(const float *query, const float *low, const float *step, size_t n, float *out,
                     float *sums);
     void (*fold_dot)(const float *query, const float *low, const float *step, size_t n, float *out,

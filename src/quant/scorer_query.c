@@ -185,21 +185,26 @@ static void set_dot_bytes(struct scorer *scorer) {
     if (!(rounding < (double)FLT_MAX / 8) || level.scale == INFINITY) give_up(scorer);
 }
 
-/* Whole numbers: e = q - 128, t = 1, d = 0, from the query's bytes. slack is 0 where no number that
- * can come up is above 2^24. */
-static void set_whole(struct scorer *scorer, const uint8_t *bytes) {
-    int32_t sum = 0, squares = 0;
-    const int32_t dim = (int32_t)scorer->code->dim;
-    int8_t *quantised = scorer->quantised;
-    for (int32_t i = 0; i < dim; i++) {
-        int32_t e = bytes[i] - 128;
-        quantised[i] = (int8_t)e;
-        sum += e;
-        squares += e * e;
+/* out = bytes - 128, eight at a time; they may be the same array. */
+static void centre(int8_t *out, const uint8_t *bytes, size_t n) {
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t word;
+        memcpy(&word, bytes + i, 8);
+        word ^= 0x8080808080808080u;
+        memcpy(out + i, &word, 8);
     }
-    double bias = (double)squares + 256 * (double)sum, term_max = 16384.0 * dim,
-           dot_max = 255 * 128.0 * dim;
-    double dist_max = 65025.0 * dim;
+    for (; i < n; i++) out[i] = (int8_t)(bytes[i] ^ 0x80);
+}
+
+/* Whole numbers: e = q - 128, t = 1, d = 0, from the query's bytes; bias = sum(e^2) + 256 sum(e) =
+ * sum(q^2) - 128^2 dim. slack is 0 where no number that can come up is above 2^24. */
+static void set_whole(struct scorer *scorer, const uint8_t *bytes) {
+    const uint32_t dim = scorer->code->dim;
+    double squares = (double)scorer->kern->int_pair[1][KERN_DOT](bytes, bytes, dim);
+    centre(scorer->quantised, bytes, dim);
+    double term_max = 16384.0 * dim, dot_max = 255 * 128.0 * dim, dist_max = 65025.0 * dim;
+    double bias = squares - term_max;
     scorer->scale = -2;
     scorer->bias = scorer->bias_fine = (float)bias;
     bool exact = dist_max + fabs(bias) <= 0x1p24;
@@ -208,26 +213,19 @@ static void set_whole(struct scorer *scorer, const uint8_t *bytes) {
     scorer->scale_fine = 0;
 }
 
-/* Weights of whole numbers: 1 and 0, for one block. */
-static void prepare_whole(struct scorer *scorer) {
-    if (scorer->row_ready) return;
-    scorer->row_ready = true;
-    for (size_t i = 0; i < block_of(0, scorer->code->dim); i++) {
-        scorer->row_weight[i] = 1;
-        scorer->row_offset[i] = 0;
-    }
-}
-
 /* The query as bytes; true if that is all it is. */
-static bool whole_bytes(struct scorer *scorer, uint8_t *bytes) {
+static bool whole_bytes(const struct scorer *scorer, uint8_t *bytes) {
     const size_t dim = scorer->code->dim;
-    prepare_whole(scorer);
+    float low[KERN_FOLD_MAX], inverse[KERN_FOLD_MAX], back[KERN_FOLD_MAX];
+    for (size_t i = 0; i < block_of(0, dim); i++) {
+        low[i] = 0;
+        inverse[i] = 1;
+    }
     for (size_t at = 0, n; at < dim; at += n) {
         const float *query = scorer->query + at;
-        float back[KERN_FOLD_MAX];
         unsigned other = 0;
         n = block_of(at, dim);
-        scorer->kern->encode_u8(query, scorer->row_offset, scorer->row_weight, n, bytes + at);
+        scorer->kern->encode_u8(query, low, inverse, n, bytes + at);
         scorer->kern->to_f32[KITH_TYPE_U8](bytes + at, n, back);
         for (size_t i = 0; i < n; i++) other |= (unsigned)(back[i] != query[i]);
         if (other) return false;
@@ -314,21 +312,23 @@ static void prepare_rows(struct scorer *scorer) {
 }
 
 struct row_sums {
-    double value, offset, square, codes; /* sums of v, (c-128) offset, (c-128)^2 weight, e */
+    double value, codes, offset, square; /* sums of v, e, (c-128) offset, (c-128)^2 weight */
 };
 
 static struct row_sums quantise_row(const struct scorer *scorer, const uint8_t *row) {
     const size_t dim = scorer->code->dim;
+    const bool l2 = scorer_is_l2(scorer->code); /* wants neither of the last two */
     struct row_sums total = {0};
     for (size_t at = 0, n; at < dim; at += n) {
         float sums[4];
         n = block_of(at, dim);
-        scorer->kern->fold_row(row + at, scorer->row_weight + at, scorer->row_offset + at, n,
-                               scorer->quantised + at, sums);
+        scorer->kern->fold_row(row + at, scorer->row_weight + at,
+                               l2 ? NULL : scorer->row_offset + at, n, scorer->quantised + at,
+                               sums);
         total.value += (double)sums[0];
-        total.offset += (double)sums[1];
-        total.square += (double)sums[2];
-        total.codes += (double)sums[3];
+        total.codes += (double)sums[1];
+        total.offset += (double)sums[2];
+        total.square += (double)sums[3];
     }
     return total;
 }
@@ -337,8 +337,9 @@ static void set_sq8_row(struct scorer *scorer, const uint8_t *row) {
     const struct code *code = scorer->code;
     const double g = weight_of(code), scale = (double)scorer->row_scale;
     const struct row_sums sums = quantise_row(scorer, row);
-    double fixed =
-        scorer_is_l2(code) ? scale * sums.square : -(scorer->row_fixed + scale * sums.offset);
+    float term = 0; /* of the row itself: its |x - mid|^2 */
+    if (code->term_at) memcpy(&term, row + code->term_at, sizeof term);
+    double fixed = code->term_at ? (double)term : -(scorer->row_fixed + scale * sums.offset);
     double bias = fixed + g * scale * (0.5 * sums.value + 127.5 * sums.codes);
     double factor = 1, slack = scorer->row_slack;
     if (code->metric == KITH_METRIC_COSINE) {
@@ -358,7 +359,6 @@ void scorer_set_row(struct scorer *scorer, const uint8_t *row) {
     const struct code *code = scorer->code;
     scorer->settled = true;
     if (code->kind == CODE_U8 && scorer_is_l2(code)) {
-        prepare_whole(scorer);
         set_whole(scorer, row);
         return;
     }
