@@ -60,6 +60,21 @@ static void encode_u8(const float *in, const float *low, const float *inv_step, 
     }
 }
 
+static void decode_u8(const uint8_t *row, const float *low, const float *step, size_t n,
+                      float *out) {
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        f32x16_store(out + i, f32x16_fma(f32x16_load_u8(row + i), f32x16_load_f32(step + i),
+                                         f32x16_load_f32(low + i)));
+    if (i < n) {
+        float rest[16];
+        f32x16_store(rest, f32x16_fma(f32x16_load_tail_u8(row + i, n - i),
+                                      f32x16_load_tail_f32(step + i, n - i),
+                                      f32x16_load_tail_f32(low + i, n - i)));
+        memcpy(out + i, rest, (n - i) * sizeof *out);
+    }
+}
+
 static void encode_s8(const float *in, float scale, size_t n, int8_t *out) {
     f32x16 factor = f32x16_set1(scale);
     size_t i = 0;

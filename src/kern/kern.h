@@ -87,6 +87,9 @@ struct kern {
     /* Code one row: out[i] = clamp(round_to_even((in[i] - low[i]) * inv_step[i]), 0, 255). */
     void (*encode_u8)(const float *in, const float *low, const float *inv_step, size_t n,
                       uint8_t *out);
+    /* Back: out[i] = fma(row[i], step[i], low[i]). */
+    void (*decode_u8)(const uint8_t *row, const float *low, const float *step, size_t n,
+                      float *out);
     /* Quantise a query: out[i] = clamp(round_to_even(in[i] * scale), -127, 127). */
     void (*encode_s8)(const float *in, float scale, size_t n, int8_t *out);
     /* Sum of squares of a row, by the law: the bits of pair[][KERN_DOT] of the decoded row with itself. */

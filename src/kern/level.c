@@ -95,6 +95,7 @@ static void fill_floats(struct kern *kern) {
     kern->from_f32[KITH_TYPE_F16] = from_f32_f16;
     kern->from_f32[KITH_TYPE_BF16] = from_f32_bf16;
     kern->encode_u8 = encode_u8;
+    kern->decode_u8 = decode_u8;
     kern->encode_s8 = encode_s8;
     kern->max_abs = max_abs;
     kern->fold_l2 = fold_l2;

@@ -5,8 +5,8 @@
  *     | elements              | f32        |          f32, f16, bf16: the inverse length (COSINE)
  *
  * Invariants
- *   1. A decoded element is low + step * c in f32: step * c is exact (16 times 8 bits), so the sum is
- *      the only rounding. u8, f16 and bf16 decode exactly.
+ *   1. A decoded element is fma(c, step, low), which is low + step * c, too: step * c is exact (16 times 8
+ *      bits), and the sum the only rounding. u8, f16 and bf16 decode exactly.
  *   2. The row term under L2 is sum(step^2 (c-128)^2), in double, rounded once; u8 has step 1, where it
  *      is a whole number. Under all other metrics rows have none.
  *   3. The residual norm is never below the real |x - decoded|: summed in double, scaled by 1 + 2^-20, and
@@ -94,10 +94,11 @@ static void put_f32(uint8_t *at, float value) { memcpy(at, &value, sizeof value)
 /* Elements [i, i + n) of a row, decoded. */
 static void decode_part(const struct code *code, const uint8_t *row, size_t i, size_t n,
                         float *out) {
-    kern_get()->to_f32[element_type[code->kind]](row + i * element_bytes[code->kind], n, out);
-    if (code->kind != CODE_SQ8) return;
-    const float *low = code->low + i, *step = code->step + i;
-    for (size_t j = 0; j < n; j++) out[j] = low[j] + step[j] * out[j];
+    const struct kern *kern = kern_get();
+    if (code->kind == CODE_SQ8)
+        kern->decode_u8(row + i, code->low + i, code->step + i, n, out);
+    else
+        kern->to_f32[element_type[code->kind]](row + i * element_bytes[code->kind], n, out);
 }
 
 void code_decode(const struct code *code, const uint8_t *row, float *out) {
