@@ -91,7 +91,8 @@ struct graph {
     uint32_t n_upper;
     _Atomic uint64_t entry; /* top << 32 | row, so that both change at once */
     uint32_t *dead;
-    uint32_t n_dead, dead_cap;
+    _Atomic uint32_t n_dead;
+    uint32_t dead_cap;
     pthread_mutex_t removals;
     pthread_rwlock_t writers;
     pthread_mutex_t guard;

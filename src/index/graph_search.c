@@ -18,6 +18,8 @@
 #define SCAN_ADVANTAGE 2.5 /* a scanned row is so much cheaper than a walked one */
 #define TRIES          4u
 #define OVERSAMPLE     2.0f
+#define DEAD_PART      8u /* of a pool, one in so many may be dead */
+#define WIDEN_MOST     8u /* else it may become so many times wider */
 
 /* What does not change from query to query of one call. */
 struct plan {
@@ -53,6 +55,28 @@ static struct graph_context *slot_context(struct graph *graph, uint32_t slot) {
     if (!graph->context[slot])
         graph->context[slot] = mem_new(&graph->index.mem, sizeof(struct graph_context));
     return graph->context[slot];
+}
+
+static uint32_t n_dead_of(const struct graph *graph, const graph_key *keys, uint32_t n) {
+    uint32_t n_dead = 0;
+    if (atomic_load_explicit(&graph->n_dead, memory_order_relaxed) == 0) return 0;
+    for (uint32_t i = 0; i < n; i++) n_dead += !rows_is_live(&graph->index.rows, key_row(keys[i]));
+    return n_dead;
+}
+
+/* Level 0 without a filter; returns the number found, 0 when memory is short. Dead rows take places of the pool, where
+ * many lie together almost all of them: then the walk begins again with so many more. */
+static uint32_t walk_past_dead(struct graph_walk *walk, const struct plan *plan, const float *query,
+                               uint32_t start, float dist) {
+    for (uint32_t ef = plan->ef, most = WIDEN_MOST * plan->ef;;) {
+        uint32_t n = walk_level(walk, start, dist, 0, ef);
+        uint32_t n_dead = n_dead_of(plan->graph, walk->context->pool, n);
+        bool enough = n < ef || n - n_dead >= plan->ef - plan->ef / DEAD_PART;
+        if (enough || ef == most || walk->late) return n;
+        ef = plan->ef + 2 * n_dead < most ? plan->ef + 2 * n_dead : most;
+        if (!context_ready(walk->context, plan->graph, walk->store, walk->rows_n, ef)) return 0;
+        scorer_set_query(&walk->context->query, query);
+    }
 }
 
 /* The best `most` live rows of n sorted keys, moved to the front. */
@@ -142,14 +166,14 @@ static enum outcome search_slot(const struct plan *plan, uint32_t slot, const fl
                               .deadline = call->deadline};
     scorer_set_query(&context->query, query);
     uint32_t start = walk_descend(&walk, (uint32_t)entry, (uint32_t)(entry >> 32), 0, &dist);
-    graph_key *keys = context->pool;
     if (call->filtered) {
         n = walk_filtered(&walk, call, start, dist, plan->ef, plan->budget);
-        keys = context->found;
         if (n == UINT32_MAX) return STARVED;
     } else {
-        n = walk_level(&walk, start, dist, 0, plan->ef);
+        n = walk_past_dead(&walk, plan, query, start, dist);
+        if (n == 0) return NO_MEMORY;
     }
+    graph_key *keys = call->filtered ? context->found : context->pool;
     if (walk.late) return LATE;
     n = keep_live(&graph->index.rows, keys, n, rerank_count(plan, store));
     if (n < call->k) return STARVED;
