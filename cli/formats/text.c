@@ -211,8 +211,12 @@ int builder_word(builder *b, const char *text, size_t n) {
     if (!b->words)
         return FAIL(b->err, KITH_ESYNTAX, "row %zu has the name \"%.*s\", the first has %s",
                     b->n - 1, (int)(n < 40 ? n : 40), text, b->ids ? "a number" : "none");
-    b->words[b->n - 1] = strndup(text, n);
-    return b->words[b->n - 1] ? KITH_OK : FAIL(b->err, KITH_ENOMEM, "no memory for words");
+    char *word = malloc(n + 1);
+    if (!word) return FAIL(b->err, KITH_ENOMEM, "no memory for words");
+    memcpy(word, text, n);
+    word[n] = '\0';
+    b->words[b->n - 1] = word;
+    return KITH_OK;
 }
 
 int builder_finish(builder *b, vectors *out) {

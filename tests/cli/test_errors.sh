@@ -19,7 +19,7 @@ fails "a metric that is none" 2 'kith build: --metric: metric "hamming" *l2 * eu
 fails "k of 0" 2 'kith search: -k: "0" is not a whole number from 1 to 4294967295' kith search a.kith q.fvecs -k 0
 fails "k that is no number" 2 'kith search: -k: "ten" is not a whole number from 1 to 4294967295' kith search a.kith q.fvecs -k ten
 fails "threads of 0" 2 'kith build: --threads: "0" is not a whole number from 1 to 4096' kith build base.fvecs -o x.kith --threads 0
-fails "an alpha below 1" 2 'kith build: --alpha: "0.5" is not a number from 1 to 100' kith build base.fvecs -o x.kith --alpha 0.5
+fails "an alpha below 1" 2 'kith build: --alpha: "0.5" is not a number from 1 to 2' kith build base.fvecs -o x.kith --alpha 0.5
 fails "a format that is none" 2 'kith info: --from: "xvecs" is no format that kith knows' kith info base.fvecs --from xvecs
 fails "a sweep that is none" 2 'kith bench: --sweep: "nprobe=1:2" does not begin with ef=' kith bench base.fvecs q.fvecs q.fvecs --sweep nprobe=1:2
 fails "a sweep that falls" 2 "kith bench: --sweep: settings must rise" kith bench base.fvecs q.fvecs q.fvecs --sweep ef=20,10
