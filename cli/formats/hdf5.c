@@ -24,6 +24,10 @@ int hdf5_read(blob bytes, const char *path, const char *dataset, bool flat, elem
 
 #include <hdf5.h>
 
+/* What a damaged file may tell of, and the library would believe. */
+#define ELEMENT_BYTES_MAX 16u
+#define COMPRESSION_MAX   1100u /* deflate's best, rounded up */
+
 static hid_t open_file(blob bytes, const char *path) {
     if (path) return H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
@@ -73,7 +77,11 @@ static int read_shape(hid_t set, bool flat, matrix *out, kith_error *err) {
 static int check_class(hid_t set, bool want_ids, kith_error *err) {
     hid_t type = H5Dget_type(set);
     H5T_class_t class = type < 0 ? H5T_NO_CLASS : H5Tget_class(type);
+    size_t bytes = type < 0 ? 0 : H5Tget_size(type);
     if (type >= 0) H5Tclose(type);
+    if (bytes > ELEMENT_BYTES_MAX)
+        return FAIL(err, KITH_EFORMAT, "data set of elements of %zu bytes, at most %u", bytes,
+                    ELEMENT_BYTES_MAX);
     if (class == H5T_INTEGER || (class == H5T_FLOAT && !want_ids)) return KITH_OK;
     return FAIL(err, KITH_EFORMAT,
                 want_ids ? "data set does not hold whole numbers"
@@ -90,6 +98,10 @@ static int read_set(hid_t set, bool flat, matrix *m, blob *storage, kith_error *
         return FAIL(err, KITH_EFORMAT, "data set of %zu by %zu overflows", m->n, m->dim);
     if (n_bytes == 0)
         return FAIL(err, KITH_EEMPTY, "data set of %zu by %zu is empty", m->n, m->dim);
+    size_t stored = (size_t)H5Dget_storage_size(set);
+    if (m->n * m->dim / COMPRESSION_MAX > stored)
+        return FAIL(err, KITH_ECORRUPT, "data set of %zu by %zu in %zu bytes", m->n, m->dim,
+                    stored);
     uint8_t *data = malloc(n_bytes);
     if (!data) return FAIL(err, KITH_ENOMEM, "no memory for %zu bytes of a data set", n_bytes);
     hid_t as = ids ? H5T_NATIVE_INT64 : H5T_NATIVE_FLOAT;
