@@ -40,8 +40,8 @@ static int run(int argc, char **argv) {
     kith_index *index = NULL;
     uint64_t mended = 0;
     int code;
-    TRY_DONE(
-        failure_about(&f, a.names[0], index_file_open(&index, a.names[0], KITH_OPEN_REPAIR, &f.err)));
+    TRY_DONE(failure_about(&f, a.names[0],
+                           index_file_open(&index, a.names[0], KITH_OPEN_REPAIR, &f.err)));
     TRY_DONE(failure_about(&f, a.names[0], kith_index_repair(index, &mended, &f.err)));
     TRY_DONE(failure_about(&f, a.names[0], kith_index_check(index, &f.err)));
     bool elsewhere = a.output != a.names[0] || is_stream(a.output);

@@ -31,9 +31,9 @@
 extern "C" {
 #endif
 
-#define KITH_NO_ID ((int64_t)-1)
+#define KITH_NO_ID    ((int64_t)-1)
 #define KITH_MAX_ROWS 2147483646u
-#define KITH_MAX_K 16384u
+#define KITH_MAX_K    16384u
 
 typedef struct kith_index kith_index;
 
@@ -42,12 +42,13 @@ typedef struct kith_index kith_index;
 typedef void (*kith_progress_fn)(void *context, uint64_t done, uint64_t total);
 
 typedef struct kith_index_options {
-    uint32_t size;            /* sizeof(kith_index_options): set by the INIT macro, so that fields can be added */
+    uint32_t
+        size; /* sizeof(kith_index_options): set by the INIT macro, so that fields can be added */
     uint32_t ef_construction; /* graph: pool size while inserting (0: 128) */
     float alpha;              /* graph: pruning slack on distances, 1 (HNSW's rule) to 2 (0: 1.1) */
     uint64_t seed;            /* levels, sampling (42) */
 } kith_index_options;
-#define KITH_INDEX_OPTIONS_INIT                                                                    \
+#define KITH_INDEX_OPTIONS_INIT \
     { (uint32_t)sizeof(kith_index_options), 0u, 0.0f, 42u }
 
 /* How work on many rows is done. */
@@ -57,7 +58,7 @@ typedef struct kith_work {
     kith_progress_fn progress;
     void *context;
 } kith_work;
-#define KITH_WORK_INIT                                                                             \
+#define KITH_WORK_INIT \
     { (uint32_t)sizeof(kith_work), 1u, NULL, NULL }
 
 /* A filter: the ids that may be returned. Either a bit view (bit i of bits[i / 64] is id i; ids at or past n_bits
@@ -71,16 +72,19 @@ typedef struct kith_filter {
 
 typedef struct kith_search_params {
     uint32_t size;
-    uint32_t k;           /* results a query, 1..min(KITH_MAX_K, rows) (10) */
-    uint32_t ef;          /* graph: pool size; raised to k where smaller (0: 64, or k if larger) */
-    float oversample;     /* graph: re-rank this many times k candidates of the pool on originals (0: 2) */
-    int exact;            /* non-zero: scan, whatever the index */
+    uint32_t k;  /* results a query, 1..min(KITH_MAX_K, rows) (10) */
+    uint32_t ef; /* graph: pool size; raised to k where smaller (0: 64, or k if larger) */
+    float
+        oversample; /* graph: re-rank this many times k candidates of the pool on originals (0: 2) */
+    int exact;      /* non-zero: scan, whatever the index */
     uint32_t threads;     /* for several queries: at most this many, the caller's included (1) */
     uint64_t deadline_ns; /* give up this long after the call began; 0: never */
     kith_filter filter;
 } kith_search_params;
-#define KITH_SEARCH_PARAMS_INIT                                                                    \
-    { (uint32_t)sizeof(kith_search_params), 10u, 0u, 0.0f, 0, 1u, 0u, { NULL, 0u, NULL, NULL } }
+#define KITH_SEARCH_PARAMS_INIT                                                                  \
+    {                                                                                            \
+        (uint32_t)sizeof(kith_search_params), 10u, 0u, 0.0f, 0, 1u, 0u, { NULL, 0u, NULL, NULL } \
+    }
 
 /* Bytes of one component ("vectors", "codes", "links", …), of n at most KITH_MAX_COMPONENTS. */
 #define KITH_MAX_COMPONENTS 16
@@ -95,12 +99,12 @@ typedef struct kith_index_stats {
     uint64_t removed;  /* removed rows whose space is not reused yet */
     uint32_t dim;
     kith_metric metric;
-    const char *spec;  /* as given, or as Auto chose; lives as long as the index */
-    const char *stored;/* how originals are kept: "f32", "f16", "bf16", "u8", "sq8" or "none" */
-    const char *code;  /* what a search walks or scans first: "f32", "f16", "bf16", "u8", "sq8" */
+    const char *spec;   /* as given, or as Auto chose; lives as long as the index */
+    const char *stored; /* how originals are kept: "f32", "f16", "bf16", "u8", "sq8" or "none" */
+    const char *code;   /* what a search walks or scans first: "f32", "f16", "bf16", "u8", "sq8" */
     uint32_t max_degree, levels; /* graph, else 0 */
     double mean_degree;
-    uint64_t bytes;    /* all components, heap or map */
+    uint64_t bytes;        /* all components, heap or map */
     uint64_t mapped_bytes; /* of these, in a mapped file */
     uint32_t n_components;
     kith_component component[KITH_MAX_COMPONENTS];
@@ -145,7 +149,8 @@ KITH_API int kith_index_update(kith_index *index, size_t n, const float *rows, c
  *   Errors   KITH_EK k 0 or over the rows; KITH_EEMPTY; KITH_ENONFINITE (err->at: query); KITH_EFILTER; KITH_EDEADLINE;
  *            outputs undefined on KITH_EDEADLINE, else untouched. */
 KITH_API int kith_index_search(const kith_index *index, size_t n, const float *queries,
-                               const kith_search_params *params, int64_t *ids, float *dists, kith_error *err);
+                               const kith_search_params *params, int64_t *ids, float *dists,
+                               kith_error *err);
 
 /* All rows within radius of each query (at distance <= radius, or similarity >= radius), nearest first.
  * Flat: every one. Graph: exact too (it scans). params may be NULL; k and ef are not used.
@@ -156,12 +161,14 @@ typedef struct kith_range_result {
     int64_t *ids;
     float *dists;
 } kith_range_result;
-KITH_API int kith_index_range_search(const kith_index *index, size_t n, const float *queries, float radius,
-                                     const kith_search_params *params, kith_range_result **out, kith_error *err);
+KITH_API int kith_index_range_search(const kith_index *index, size_t n, const float *queries,
+                                     float radius, const kith_search_params *params,
+                                     kith_range_result **out, kith_error *err);
 KITH_API void kith_range_result_free(kith_range_result *result);
 
 /* The stored vector of an id, decoded to f32 (exact where originals are kept as f32 or u8). */
-KITH_API int kith_index_reconstruct(const kith_index *index, int64_t id, float *row, kith_error *err);
+KITH_API int kith_index_reconstruct(const kith_index *index, int64_t id, float *row,
+                                    kith_error *err);
 
 /* Non-zero if the id is present. */
 KITH_API int kith_index_contains(const kith_index *index, int64_t id);
