@@ -108,26 +108,48 @@ static int check_parents(const struct graph *graph, uint32_t rows_n, uint8_t *st
     return KITH_OK;
 }
 
-static int check_locked(struct graph *graph, kith_error *err) {
-    uint32_t n = graph_rows_n(graph), live = atomic_load(&graph->index.rows.n_live);
-    if (n < atomic_load(&graph->index.rows.n) && live > n)
+/* The list of dead rows holds just the rows that are neither live nor free, once each. `seen` comes zeroed. */
+static int check_dead(const struct graph *graph, uint32_t rows_n, uint8_t *seen, kith_error *err) {
+    const struct rows *rows = &graph->index.rows;
+    uint32_t n_dead = graph->n_dead;
+    for (uint32_t i = 0; i < n_dead; i++) {
+        uint32_t row = graph->dead[i];
+        if (row >= rows_n || rows_is_live(rows, row) ||
+            (!rows->read_only && !rows_is_used(rows, row)))
+            return FAIL_AT(err, KITH_ECORRUPT, row, "row %u is listed as dead (invariant 6)", row);
+        if (seen[row]++)
+            return FAIL_AT(err, KITH_ECORRUPT, row, "row %u is listed as dead twice (invariant 6)",
+                           row);
+    }
+    if (n_dead != rows->n_dead)
+        return FAIL(err, KITH_ECORRUPT, "%u rows are dead, %u are listed (invariant 6)",
+                    rows->n_dead, n_dead);
+    __builtin_memset(seen, 0, rows_n);
+    return KITH_OK;
+}
+
+static int check_all(struct graph *graph, uint32_t n, uint8_t *state, kith_error *err) {
+    const struct rows *rows = &graph->index.rows;
+    uint32_t live = atomic_load(&rows->n_live);
+    if (n < atomic_load(&rows->n) && live > n)
         return FAIL(err, KITH_ECORRUPT, "links for %u rows, yet %u rows are live", n, live);
     TRY(check_entry(graph, n, err));
     for (uint32_t row = 0; row < n; row++) {
         if (!is_linked(graph, row)) continue;
-        if (!graph->index.rows.read_only && !rows_is_used(&graph->index.rows, row))
+        if (!rows->read_only && !rows_is_used(rows, row))
             return FAIL_AT(err, KITH_ECORRUPT, row, "row %u is free, yet linked (invariant 2)",
                            row);
         TRY(check_links(graph, row, n, err));
     }
-    for (uint32_t i = 0; i < graph->n_dead; i++) {
-        if (graph->dead[i] >= n || rows_is_live(&graph->index.rows, graph->dead[i]))
-            return FAIL_AT(err, KITH_ECORRUPT, graph->dead[i],
-                           "row %u is listed as dead (invariant 6)", graph->dead[i]);
-    }
+    TRY(check_dead(graph, n, state, err));
+    return check_parents(graph, n, state, err);
+}
+
+static int check_locked(struct graph *graph, kith_error *err) {
+    uint32_t n = graph_rows_n(graph);
     uint8_t *state = mem_new(&graph->index.mem, n);
     if (!state) return FAIL(err, KITH_ENOMEM, "no memory to check %u rows", n);
-    int code = check_parents(graph, n, state, err);
+    int code = check_all(graph, n, state, err);
     mem_free(&graph->index.mem, state, n);
     return code;
 }
@@ -140,23 +162,22 @@ int graph_check(const struct kith_index *index, kith_error *err) {
     return code;
 }
 
-/* Drop the links of one row that are at fault; returns how many. */
+/* Drop the links of one row that are at fault, and close gaps; returns how many were dropped or moved. */
 static uint32_t mend_links(struct graph *graph, uint32_t row, uint32_t rows_n) {
-    uint32_t links[2 * GRAPH_MAX_M], dropped = 0;
+    uint32_t links[2 * GRAPH_MAX_M], mended = 0;
     for (uint32_t level = graph_level_of(graph, row) + 1; level-- > 0;) {
         if (!upper_fits(graph, row, level)) continue;
-        uint32_t n = link_row_read(graph, row, level, links), kept = 0;
-        for (uint32_t i = 0; i < n; i++) {
-            uint32_t to = links[i];
-            links[kept] = to;
-            if (link_fault(graph, row, level, links, kept, rows_n))
-                dropped++;
-            else
-                kept++;
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < graph_degree(graph, level); i++) {
+            links[kept] = link_load(&graph_links(graph, row, level)[i]);
+            if (links[kept] == ROW_NONE) continue;
+            bool sound = link_fault(graph, row, level, links, kept, rows_n) == NULL;
+            mended += !sound || kept < i;
+            kept += sound;
         }
         link_row_write(graph, row, level, links, kept);
     }
-    return dropped;
+    return mended;
 }
 
 static uint64_t mend_locked(struct graph *graph, struct graph_context *context,
@@ -209,6 +230,7 @@ int graph_repair(struct kith_index *index, uint64_t *mended, kith_error *err) {
         code = FAIL(err, KITH_ENOMEM, "no memory to repair %u rows", n);
     else
         here = mend_locked(graph, graph->context[slot], &tree);
+    if (code == KITH_OK && here == 0) here = 1; /* parents alone were wrong: the tree is new */
     epoch_leave(&index->rows.epoch, slot);
     tree_scratch_deinit(&tree, graph);
     if (code == KITH_OK && (here > n / MENDED_SHARE || check_locked(graph, NULL) != KITH_OK)) {

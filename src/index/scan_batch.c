@@ -24,6 +24,7 @@
 #define PASSING_MIN 64u /* from which coding pays */
 #define GROUP_BYTES ((size_t)256 << 10)
 #define GROUP_MAX   512u
+#define GROUP_FIRST 128u
 #define TOGETHER    64u /* queries a call of the kernel */
 #define BATCH_BYTES ((size_t)64 << 20)
 #define SAMPLE_ROWS 1024u
@@ -304,6 +305,7 @@ static int scan_group(struct batch *batch, kith_error *err) {
                                  .term = batch->term,
                                  .n = batch->n,
                                  .bytes = bytes,
+                                 .codes = batch->view.first->dim,
                                  .queries = batch->codes + first * bytes,
                                  .n_q = n,
                                  .scale = batch->scale + first,
@@ -323,7 +325,10 @@ static int scan_group(struct batch *batch, kith_error *err) {
 
 static int scan_groups(struct batch *batch, kith_error *err) {
     struct scan_cursor at = {0};
-    while ((batch->n = scan_gather(&batch->view, batch->call, &at, batch->row, batch->group)) > 0) {
+    /* While tau is infinite all rows are hits: a small group first. */
+    uint32_t most = batch->group < GROUP_FIRST ? batch->group : GROUP_FIRST;
+    for (; (batch->n = scan_gather(&batch->view, batch->call, &at, batch->row, most)) > 0;
+         most = batch->group) {
         if (batch->call->deadline && clock_ns() > batch->call->deadline) {
             scan_deadline_fail(err);
             return KITH_EDEADLINE;

@@ -57,6 +57,7 @@ struct kern_scan {
     uint32_t row0;         /* number of the first packed row */
     uint32_t n;            /* packed rows */
     size_t bytes;          /* code bytes a row, a multiple of 64 */
+    size_t codes; /* of a query only the first so many may be other than 0; 0: no promise */
     const int8_t *queries; /* n_q queries, bytes apart */
     size_t n_q;
     const float *scale, *bias, *limit; /* one a query */

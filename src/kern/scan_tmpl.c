@@ -118,22 +118,25 @@ VEC void scan_tile(const uint8_t *lines, size_t panel, const char *words, size_t
 /* Queries q... (n_q of them) against all panels. */
 VEC void scan_block(const struct kern_scan *scan, size_t q, int n_q) {
     size_t panel = panel_bytes(scan->bytes), n_panels = (scan->n + 15) / 16;
+    /* Lines past the last code of the queries add nothing. */
+    size_t codes = scan->codes ? (scan->codes + 3) / 4 * 4 : scan->bytes;
     i32x16 dots[SCAN_Q * SCAN_SET];
     char words[WORD_PLACES(SCAN_Q) * SCAN_CODES * WORD_BYTES] __attribute__((aligned(64)));
     for (size_t set = 0; set < n_panels; set += SCAN_SET) {
         size_t in_set = n_panels - set < SCAN_SET ? n_panels - set : SCAN_SET;
-        for (size_t from = 0; from < scan->bytes; from += SCAN_CODES) {
+        for (size_t from = 0; from < codes; from += SCAN_CODES) {
             size_t n = scan->bytes - from < SCAN_CODES ? scan->bytes - from : SCAN_CODES;
+            size_t n_lines = LINES(codes - from < SCAN_CODES ? codes - from : SCAN_CODES);
             if (set == 0 || scan->bytes > SCAN_CODES)
                 pack_words(scan->queries + q * scan->bytes + from, scan->bytes, n, (size_t)n_q,
                            words);
             const uint8_t *lines = scan->panels + set * panel + LINES(from) * 64;
             size_t p = 0;
             for (; p + SCAN_P <= in_set; p += SCAN_P)
-                scan_tile(lines + p * panel, panel, words, LINES(n), from == 0, dots + p, n_q,
+                scan_tile(lines + p * panel, panel, words, n_lines, from == 0, dots + p, n_q,
                           SCAN_P);
             for (; p < in_set; p++)
-                scan_tile(lines + p * panel, panel, words, LINES(n), from == 0, dots + p, n_q, 1);
+                scan_tile(lines + p * panel, panel, words, n_lines, from == 0, dots + p, n_q, 1);
         }
         for (size_t i = 0; i < (size_t)n_q; i++)
             for (size_t p = 0; p < in_set; p++)

@@ -81,6 +81,9 @@ static inline void scan_oracle(const struct kern *const *level, size_t n_levels,
         float *term = guard_end(&c.terms, (n + 15) / 16 * 16 * 4);
         fill_bytes(rows, (n - 1) * c.stride + bytes, random_below(6));
         fill_bytes((uint8_t *)queries, n_q * bytes, random_below(8));
+        size_t codes = random_below(2) * (1 + random_below(bytes)); /* 0: no promise */
+        for (size_t q = 0; codes && q < n_q; q++)
+            memset(queries + q * bytes + codes, 0, bytes - codes);
         for (size_t j = 0; j < (n + 15) / 16 * 16; j++)
             term[j] = j < n ? random_unit() * 1e5f : -1e30f; /* tempting */
         for (size_t q = 0; q < n_q; q++) {
@@ -99,6 +102,7 @@ static inline void scan_oracle(const struct kern *const *level, size_t n_levels,
                                  .row0 = (uint32_t)random_below(1000),
                                  .n = (uint32_t)n,
                                  .bytes = bytes,
+                                 .codes = codes,
                                  .queries = queries,
                                  .n_q = n_q,
                                  .scale = c.scale,
