@@ -120,6 +120,14 @@ struct kern {
 /* The kernels of this machine: the best level that runs here, or the one that KITH_ISA names. Constant after the first
  * call; cheap. An unknown or unusable KITH_ISA falls back to the best; kern_isa_note() then says so, else "". */
 const struct kern *kern_get(void);
+    /* Steps of a fast rotation (quant/rotation.h).
+     *   multiply   out[i] = a[i] * b[i]; out may be a or b
+     *   hadamard   in place, n a power of two, at least 64: for stride 1, 2, 4, ... n / 2, elements a, b that lie
+     *              stride apart become a + b, a - b, each rounded once. Not scaled: lengths grow by sqrt(n).
+     *   butterfly  x[i], x[i + half] become their sum and difference, i < half; half a multiple of 16 */
+    void (*multiply)(const float *a, const float *b, size_t n, float *out);
+    void (*hadamard)(float *x, size_t n);
+    void (*butterfly)(float *x, size_t half);
 const char *kern_isa_note(void);
 
 /* All levels that run on this machine, for the oracle tests: fills at most n, returns how many there are. */

@@ -68,6 +68,7 @@ STEPS_OF(PART)
 
 #include "kern/convert_tmpl.c"
 #include "kern/fold_tmpl.c"
+#include "kern/hadamard_tmpl.c"
 
 #define FILL_DIST(kern, index, type)                     \
     do {                                                 \
@@ -102,6 +103,9 @@ static void fill_floats(struct kern *kern) {
     kern->fold_dot = fold_dot;
     kern->quantise = quantise;
     kern->fold_row = fold_row;
+    kern->multiply = multiply;
+    kern->hadamard = hadamard;
+    kern->butterfly = butterfly;
 }
 
 #else

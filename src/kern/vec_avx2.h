@@ -184,6 +184,20 @@ VEC void f32x16_reduce4(f32x16 a, f32x16 b, f32x16 c, f32x16 d, float *out) {
     _mm_storeu_ps(out, _mm_add_ps(even, odd));
 }
 
+/* swapped + x in lower lanes, swapped - x in upper ones: an fma by 1 or -1 rounds as they do. */
+VEC __m256 avx2_hadamard(__m256 x) {
+    const __m256 each = _mm256_setr_ps(1, -1, 1, -1, 1, -1, 1, -1);
+    const __m256 pairs = _mm256_setr_ps(1, 1, -1, -1, 1, 1, -1, -1);
+    const __m256 quads = _mm256_setr_ps(1, 1, 1, 1, -1, -1, -1, -1);
+    x = _mm256_fmadd_ps(x, each, _mm256_permute_ps(x, 0xb1));
+    x = _mm256_fmadd_ps(x, pairs, _mm256_permute_ps(x, 0x4e));
+    return _mm256_fmadd_ps(x, quads, _mm256_permute2f128_ps(x, x, 0x01));
+}
+VEC f32x16 f32x16_hadamard(f32x16 a) {
+    __m256 lo = avx2_hadamard(a.lo), hi = avx2_hadamard(a.hi);
+    return PAIR(f32x16, _mm256_add_ps(lo, hi), _mm256_sub_ps(lo, hi));
+}
+
 VEC i32x16 i32x16_zero(void) {
     return PAIR(i32x16, (__v8su)_mm256_setzero_si256(), (__v8su)_mm256_setzero_si256());
 }

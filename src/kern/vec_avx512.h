@@ -95,6 +95,17 @@ VEC void f32x16_reduce4(f32x16 a, f32x16 b, f32x16 c, f32x16 d, float *out) {
     _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(first, one)));
 }
 
+/* swapped + x in lower lanes, swapped - x in upper ones: an fma by 1 or -1 rounds as they do. */
+#define HADAMARD_RADIX 8
+VEC f32x16 f32x16_hadamard(f32x16 x) {
+    const __m512 one = _mm512_set1_ps(1), less = _mm512_set1_ps(-1);
+    x = _mm512_fmadd_ps(x, _mm512_mask_mov_ps(one, 0xaaaa, less), _mm512_permute_ps(x, 0xb1));
+    x = _mm512_fmadd_ps(x, _mm512_mask_mov_ps(one, 0xcccc, less), _mm512_permute_ps(x, 0x4e));
+    x = _mm512_fmadd_ps(x, _mm512_mask_mov_ps(one, 0xf0f0, less), _mm512_shuffle_f32x4(x, x, 0xb1));
+    return _mm512_fmadd_ps(x, _mm512_mask_mov_ps(one, 0xff00, less),
+                           _mm512_shuffle_f32x4(x, x, 0x4e));
+}
+
 VEC i32x16 i32x16_zero(void) { return (i32x16)_mm512_setzero_si512(); }
 VEC i32x16 i32x16_add(i32x16 a, i32x16 b) { return a + b; }
 VEC f32x16 i32x16_to_f32(i32x16 a) { return _mm512_cvtepi32_ps((__m512i)a); }
@@ -218,6 +229,69 @@ VEC void panel_widen_s8(const int8_t *in, int16_t *out) {
 }
 
 #endif
+
+/* Codes of at most 63 and s8: without VNNI, two products fit 16 bits, and two such sums. */
+typedef struct {
+    __m512i lower, upper;
+} s8x128;
+typedef __m512i s8x64h;
+VEC s8x64h s8x64h_load(const int8_t *p) { return _mm512_loadu_si512(p); }
+VEC s8x128 s8x128_load(const int8_t *p) { return (s8x128){s8x64h_load(p), s8x64h_load(p + 64)}; }
+VEC i32x16 avx512_dot_small(i32x16 acc, __m512i codes, __m512i query) {
+#ifdef __AVX512VNNI__
+    return (i32x16)_mm512_dpbusd_epi32((__m512i)acc, codes, query);
+#else
+    __m512i sums = _mm512_maddubs_epi16(codes, query);
+    return acc + (i32x16)_mm512_madd_epi16(sums, _mm512_set1_epi16(1));
+#endif
+}
+VEC i32x16 avx512_dot_pair(i32x16 acc, __m512i lower, __m512i upper, s8x128 query) {
+#ifdef __AVX512VNNI__
+    return avx512_dot_small(avx512_dot_small(acc, lower, query.lower), upper, query.upper);
+#else
+    __m512i sums = _mm512_add_epi16(_mm512_maddubs_epi16(lower, query.lower),
+                                    _mm512_maddubs_epi16(upper, query.upper));
+    return acc + (i32x16)_mm512_madd_epi16(sums, _mm512_set1_epi16(1));
+#endif
+}
+VEC i32x16 i32x16_dot_u4(i32x16 acc, const uint8_t *row, s8x128 query) {
+    const __m512i mask = _mm512_set1_epi8(15);
+    __m512i bytes = _mm512_loadu_si512(row);
+    __m512i lower = _mm512_and_si512(bytes, mask);
+    __m512i upper = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask);
+    return avx512_dot_pair(acc, lower, upper, query);
+}
+/* 32 bytes; lower halves in the lower 256 bits, upper halves in the others. */
+VEC __m512i avx512_half_u4(const uint8_t *row) {
+    __m256i bytes = _mm256_loadu_si256((const __m256i *)row);
+    __m512i both =
+        _mm512_inserti64x4(_mm512_castsi256_si512(bytes), _mm256_srli_epi16(bytes, 4), 1);
+    return _mm512_and_si512(both, _mm512_set1_epi8(15));
+}
+VEC i32x16 i32x16_half_u4(i32x16 acc, const uint8_t *row, s8x64h query) {
+    return avx512_dot_small(acc, avx512_half_u4(row), query);
+}
+/* lower | upper & 0x30, where each word of twos is rotated so that the wanted bits of every byte are its bits 4, 5. */
+VEC __m512i avx512_u6(__m512i lower, __m512i twos, __m512i rotation) {
+    __m512i upper = _mm512_rolv_epi64(twos, rotation);
+    return _mm512_ternarylogic_epi64(lower, upper, _mm512_set1_epi8(0x30), 0xf8);
+}
+VEC i32x16 i32x16_dot_u6(i32x16 acc, const uint8_t *row, s8x128 query) {
+    const __m512i mask = _mm512_set1_epi8(15);
+    const __m512i first = _mm512_setr_epi64(4, 4, 4, 4, 2, 2, 2, 2);
+    const __m512i second = _mm512_setr_epi64(0, 0, 0, 0, 62, 62, 62, 62);
+    __m512i bytes = _mm512_loadu_si512(row);
+    __m512i twos = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(row + 64)));
+    __m512i lower = _mm512_and_si512(bytes, mask);
+    __m512i upper = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask);
+    return avx512_dot_pair(acc, avx512_u6(lower, twos, first), avx512_u6(upper, twos, second),
+                           query);
+}
+VEC i32x16 i32x16_half_u6(i32x16 acc, const uint8_t *row, s8x64h query) {
+    const __m512i rotation = _mm512_setr_epi64(4, 4, 2, 2, 0, 0, 62, 62);
+    __m512i twos = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(row + 32)));
+    return avx512_dot_small(acc, avx512_u6(avx512_half_u4(row), twos, rotation), query);
+}
 
 /* 16 accumulators, 4 query and 4 row registers. */
 #define TILE_Q 4

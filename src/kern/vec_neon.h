@@ -129,6 +129,22 @@ VEC void f32x16_store_s8(int8_t *p, f32x16 a) {
     for (int i = 0; i < 2; i++) vst1_s8(p + 8 * i, vqmovn_s16(vld1q_s16(wide + 8 * i)));
 }
 
+/* swapped + x in lower lanes, swapped - x in upper ones: an fma by 1 or -1 rounds as they do. */
+VEC f32x16 f32x16_hadamard(f32x16 a) {
+    const float32x4_t each = {1, -1, 1, -1}, pairs = {1, 1, -1, -1};
+    NEON_EACH(i) {
+        a.v[i] = vfmaq_f32(vrev64q_f32(a.v[i]), a.v[i], each);
+        a.v[i] = vfmaq_f32(vextq_f32(a.v[i], a.v[i], 2), a.v[i], pairs);
+    }
+    for (int stride = 1; stride <= 2; stride *= 2) NEON_EACH(i) {
+            if (i & stride) continue;
+            float32x4_t x = a.v[i], y = a.v[i + stride];
+            a.v[i] = vaddq_f32(x, y);
+            a.v[i + stride] = vsubq_f32(x, y);
+        }
+    return a;
+}
+
 /* 16 -> 8 -> 4 lanes. */
 VEC float32x4_t neon_quarter(f32x16 a) {
     return vaddq_f32(vaddq_f32(a.v[0], a.v[2]), vaddq_f32(a.v[1], a.v[3]));

@@ -3,7 +3,8 @@
  * The words (all levels have the same):
  *   f32x16   zero, set1, load_{f32,f16,bf16,i8,u8}, load_tail_* (n = 1..15 elements, nothing else is read, the
  *            missing ones are 0), add, sub, mul, fma(a,b,c) = a*b+c rounded once, abs, min, max, le (a 16-bit
- *            mask), store, store_{f16,bf16,u8,s8}, reduce4 (four trees of 16 lanes)
+ *            mask), store, store_{f16,bf16,u8,s8}, reduce4 (four trees of 16 lanes), hadamard (for stride 1, 2, 4,
+ *            8: lanes a, b that lie stride apart become a + b, a - b)
  *   i32x16   zero, add, to_f32, reduce4, store
  *   s8x64    64 bytes of a query made ready; dot64 adds the products with 64 bytes of a row
  *   panels   panel_dot adds the products of one 64-byte line (16 rows) with one word of a query
@@ -118,6 +119,16 @@ LAW float f32x16_reduce(f32x16 a) {
     return a.v[0];
 }
 LAW void f32x16_reduce4(f32x16 a, f32x16 b, f32x16 c, f32x16 d, float *out) {
+LAW f32x16 f32x16_hadamard(f32x16 a) {
+    for (int stride = 1; stride <= 8; stride *= 2)
+        for (int i = 0; i < 16; i++) {
+            if (i & stride) continue;
+            float x = a.v[i], y = a.v[i + stride];
+            a.v[i] = x + y;
+            a.v[i + stride] = x - y;
+        }
+    return a;
+}
     out[0] = f32x16_reduce(a);
     out[1] = f32x16_reduce(b);
     out[2] = f32x16_reduce(c);
