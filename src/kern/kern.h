@@ -38,6 +38,12 @@ typedef void (*kern_dot_u8s8_rows_fn)(const int8_t *query, const uint8_t *rows, 
                                       size_t n, size_t bytes, int32_t *out);
 typedef void (*kern_dot_u8s8_list_fn)(const int8_t *query, const uint8_t *const *rows, size_t n,
                                       size_t bytes, int32_t *out);
+/* Codes of 4 and of 6 bits: the same functions, other bytes. A line of a row holds 128 codes:
+ *   u4   64 bytes: code j in the lower half of byte j, code 64 + j in the upper half, j < 64
+ *   u6   96 bytes: the lower 4 bits as in u4, then 32 bytes: the upper 2 bits of codes j, 32 + j, 64 + j, 96 + j are bits
+ *        0-1, 2-3, 4-5, 6-7 of byte 64 + j, j < 32
+ * A row may end in half a line, of 32 or 48 bytes, which is the same with every count above halved. The query has one
+ * s8 a code, in the order of codes; where it is zero, the row may hold anything. */
 
 /* Batch scan of one-byte codes with the selection fused in. Rows are first packed in panels of KERN_PANEL rows
  * (kern.pack_u8; the layout is private to the instruction set: panel_bytes(bytes) bytes a panel, rows missing from
@@ -76,8 +82,8 @@ struct kern {
     kern_rows_fn rows[KERN_TYPES][KERN_METRICS];
     kern_list_fn list[KERN_TYPES][KERN_METRICS];
     kern_tile_fn tile[KERN_TYPES][KERN_METRICS];
-    kern_dot_u8s8_rows_fn dot_u8s8_rows;
-    kern_dot_u8s8_list_fn dot_u8s8_list;
+    kern_dot_u8s8_rows_fn dot_u8s8_rows, dot_u6s8_rows, dot_u4s8_rows;
+    kern_dot_u8s8_list_fn dot_u8s8_list, dot_u6s8_list, dot_u4s8_list;
     size_t (*panel_bytes)(size_t bytes);
     void (*pack_u8)(const uint8_t *rows, size_t stride, size_t n, size_t bytes, uint8_t *panels);
     void (*scan_u8s8)(const struct kern_scan *scan);
@@ -114,12 +120,6 @@ struct kern {
     void (*quantise)(float *values, float scale, float inverse, size_t n, int8_t *out, float *sums);
     void (*fold_row)(const uint8_t *row, const float *weight, const float *offset, size_t n,
                      int8_t *out, float *sums);
-};
-#define KERN_FOLD_MAX 256u
-
-/* The kernels of this machine: the best level that runs here, or the one that KITH_ISA names. Constant after the first
- * call; cheap. An unknown or unusable KITH_ISA falls back to the best; kern_isa_note() then says so, else "". */
-const struct kern *kern_get(void);
     /* Steps of a fast rotation (quant/rotation.h).
      *   multiply   out[i] = a[i] * b[i]; out may be a or b
      *   hadamard   in place, n a power of two, at least 64: for stride 1, 2, 4, ... n / 2, elements a, b that lie
@@ -128,6 +128,12 @@ const struct kern *kern_get(void);
     void (*multiply)(const float *a, const float *b, size_t n, float *out);
     void (*hadamard)(float *x, size_t n);
     void (*butterfly)(float *x, size_t half);
+};
+#define KERN_FOLD_MAX 256u
+
+/* The kernels of this machine: the best level that runs here, or the one that KITH_ISA names. Constant after the first
+ * call; cheap. An unknown or unusable KITH_ISA falls back to the best; kern_isa_note() then says so, else "". */
+const struct kern *kern_get(void);
 const char *kern_isa_note(void);
 
 /* All levels that run on this machine, for the oracle tests: fills at most n, returns how many there are. */

@@ -123,8 +123,12 @@ void KERN_NAME2(kern_fill, KERN_LEVEL)(struct kern *kern) {
     kern->int_pair[1][KERN_L2SQ] = int_u8_l2sq;
     kern->int_pair[1][KERN_DOT] = int_u8_dot;
     kern->int_pair[1][KERN_L1] = int_u8_l1;
-    kern->dot_u8s8_rows = dot_u8s8_rows;
-    kern->dot_u8s8_list = dot_u8s8_list;
+    kern->dot_u8s8_rows = dot_u8_rows;
+    kern->dot_u8s8_list = dot_u8_list;
+    kern->dot_u6s8_rows = dot_u6_rows;
+    kern->dot_u6s8_list = dot_u6_list;
+    kern->dot_u4s8_rows = dot_u4_rows;
+    kern->dot_u4s8_list = dot_u4_list;
     kern->panel_bytes = panel_bytes;
     kern->pack_u8 = pack_u8;
     kern->scan_u8s8 = scan_u8s8;

@@ -235,9 +235,67 @@ VEC __m256i avx2_dot32(const uint8_t *row, __m256i even, __m256i odd) {
     __m256i row_odd = _mm256_srli_epi16(bytes, 8);
     return _mm256_add_epi32(_mm256_madd_epi16(row_even, even), _mm256_madd_epi16(row_odd, odd));
 }
-VEC i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 q) {
+VEC i32x16 i32x16_dot_u8(i32x16 acc, const uint8_t *row, s8x64 q) {
     return PAIR(i32x16, acc.lo + (__v8su)avx2_dot32(row, q.even[0], q.odd[0]),
                 acc.hi + (__v8su)avx2_dot32(row + 32, q.even[1], q.odd[1]));
+}
+
+/* Codes of at most 63 and s8: two products fit 16 bits, and two such sums. */
+typedef struct {
+    __m256i v[4];
+} s8x128;
+typedef struct {
+    __m256i v[2];
+} s8x64h;
+VEC s8x64h s8x64h_load(const int8_t *p) {
+    const __m256i *at = (const __m256i *)p;
+    return (s8x64h){{_mm256_loadu_si256(at), _mm256_loadu_si256(at + 1)}};
+}
+VEC s8x128 s8x128_load(const int8_t *p) {
+    const __m256i *at = (const __m256i *)p;
+    return (s8x128){{_mm256_loadu_si256(at), _mm256_loadu_si256(at + 1), _mm256_loadu_si256(at + 2),
+                     _mm256_loadu_si256(at + 3)}};
+}
+VEC __v8su avx2_dot_pair(__m256i a, __m256i query_a, __m256i b, __m256i query_b) {
+    __m256i sums =
+        _mm256_add_epi16(_mm256_maddubs_epi16(a, query_a), _mm256_maddubs_epi16(b, query_b));
+    return (__v8su)_mm256_madd_epi16(sums, _mm256_set1_epi16(1));
+}
+VEC __m256i avx2_low4(__m256i bytes) { return _mm256_and_si256(bytes, _mm256_set1_epi8(15)); }
+VEC __m256i avx2_load32(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+VEC i32x16 i32x16_dot_u4(i32x16 acc, const uint8_t *row, s8x128 q) {
+    __m256i a = avx2_load32(row), b = avx2_load32(row + 32);
+    acc.lo += avx2_dot_pair(avx2_low4(a), q.v[0], avx2_low4(_mm256_srli_epi16(a, 4)), q.v[2]);
+    acc.hi += avx2_dot_pair(avx2_low4(b), q.v[1], avx2_low4(_mm256_srli_epi16(b, 4)), q.v[3]);
+    return acc;
+}
+VEC i32x16 i32x16_half_u4(i32x16 acc, const uint8_t *row, s8x64h q) {
+    __m256i a = avx2_load32(row);
+    acc.lo += avx2_dot_pair(avx2_low4(a), q.v[0], avx2_low4(_mm256_srli_epi16(a, 4)), q.v[1]);
+    return acc;
+}
+/* The lower 4 bits of each byte of nibbles, and bits 4, 5 of upper. */
+VEC __m256i avx2_u6(__m256i nibbles, __m256i upper) {
+    return _mm256_or_si256(avx2_low4(nibbles), _mm256_and_si256(upper, _mm256_set1_epi8(0x30)));
+}
+VEC i32x16 i32x16_dot_u6(i32x16 acc, const uint8_t *row, s8x128 q) {
+    __m256i a = avx2_load32(row), b = avx2_load32(row + 32), twos = avx2_load32(row + 64);
+    __m256i c0 = avx2_u6(a, _mm256_slli_epi16(twos, 4));
+    __m256i c1 = avx2_u6(b, _mm256_slli_epi16(twos, 2));
+    __m256i c2 = avx2_u6(_mm256_srli_epi16(a, 4), twos);
+    __m256i c3 = avx2_u6(_mm256_srli_epi16(b, 4), _mm256_srli_epi16(twos, 2));
+    acc.lo += avx2_dot_pair(c0, q.v[0], c2, q.v[2]);
+    acc.hi += avx2_dot_pair(c1, q.v[1], c3, q.v[3]);
+    return acc;
+}
+VEC i32x16 i32x16_half_u6(i32x16 acc, const uint8_t *row, s8x64h q) {
+    __m256i a = avx2_load32(row);
+    __m256i twos = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(row + 32)));
+    __m256i c0 = avx2_u6(a, _mm256_sllv_epi64(twos, _mm256_setr_epi64x(4, 4, 2, 2)));
+    __m256i c1 =
+        avx2_u6(_mm256_srli_epi16(a, 4), _mm256_srlv_epi64(twos, _mm256_setr_epi64x(0, 0, 2, 2)));
+    acc.lo += avx2_dot_pair(c0, q.v[0], c1, q.v[1]);
+    return acc;
 }
 
 #define INT_STEP 16

@@ -184,7 +184,7 @@ VEC void panel_transpose(const __m512i row[16], uint8_t *lines) {
 
 typedef __m512i s8x64;
 VEC s8x64 s8x64_load(const int8_t *p) { return _mm512_loadu_si512(p); }
-VEC i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 q) {
+VEC i32x16 i32x16_dot_u8(i32x16 acc, const uint8_t *row, s8x64 q) {
     return (i32x16)_mm512_dpbusd_epi32((__m512i)acc, _mm512_loadu_si512(row), q);
 }
 /* A line: 4 codes of each of 16 rows; a word: 4 query bytes. */
@@ -207,7 +207,7 @@ VEC s8x64 s8x64_load(const int8_t *p) {
     s8x64 q = {_mm512_srai_epi16(_mm512_slli_epi16(bytes, 8), 8), _mm512_srai_epi16(bytes, 8)};
     return q;
 }
-VEC i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 q) {
+VEC i32x16 i32x16_dot_u8(i32x16 acc, const uint8_t *row, s8x64 q) {
     __m512i bytes = _mm512_loadu_si512(row);
     __m512i even = _mm512_and_si512(bytes, _mm512_set1_epi16(0xff));
     __m512i odd = _mm512_srli_epi16(bytes, 8);

@@ -194,7 +194,7 @@ VEC s8x64 s8x64_load(const int8_t *p) {
     NEON_EACH(i) q.v[i] = vld1q_s8(p + 16 * i);
     return q;
 }
-VEC i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 query) {
+VEC i32x16 i32x16_dot_u8(i32x16 acc, const uint8_t *row, s8x64 query) {
     NEON_EACH(i) {
         uint8x16_t bytes = vld1q_u8(row + 16 * i);
         int16x8_t row_lo = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(bytes)));
@@ -204,6 +204,62 @@ VEC i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 query) {
         acc.v[1] = vmlal_high_s16(acc.v[1], row_lo, lo);
         acc.v[2] = vmlal_s16(acc.v[2], vget_low_s16(row_hi), vget_low_s16(hi));
         acc.v[3] = vmlal_high_s16(acc.v[3], row_hi, hi);
+    }
+    return acc;
+}
+
+/* Codes of at most 63 and s8: four products fit 16 bits. */
+typedef const int8_t *s8x128;
+typedef const int8_t *s8x64h;
+VEC s8x128 s8x128_load(const int8_t *p) { return p; }
+VEC s8x64h s8x64h_load(const int8_t *p) { return p; }
+VEC int32x4_t neon_dot_pair(int32x4_t acc, uint8x16_t a, const int8_t *query_a, uint8x16_t b,
+                            const int8_t *query_b) {
+    int8x16_t x = vreinterpretq_s8_u8(a), y = vreinterpretq_s8_u8(b);
+    int8x16_t p = vld1q_s8(query_a), q = vld1q_s8(query_b);
+    int16x8_t sums = vmull_s8(vget_low_s8(x), vget_low_s8(p));
+    sums = vmlal_high_s8(sums, x, p);
+    sums = vmlal_s8(sums, vget_low_s8(y), vget_low_s8(q));
+    return vpadalq_s16(acc, vmlal_high_s8(sums, y, q));
+}
+VEC uint8x16_t neon_low4(uint8x16_t bytes) { return vandq_u8(bytes, vdupq_n_u8(15)); }
+VEC i32x16 i32x16_dot_u4(i32x16 acc, const uint8_t *row, s8x128 query) {
+    NEON_EACH(i) {
+        uint8x16_t a = vld1q_u8(row + 16 * i);
+        acc.v[i] = neon_dot_pair(acc.v[i], neon_low4(a), query + 16 * i, vshrq_n_u8(a, 4),
+                                 query + 64 + 16 * i);
+    }
+    return acc;
+}
+VEC i32x16 i32x16_half_u4(i32x16 acc, const uint8_t *row, s8x64h query) {
+    for (int i = 0; i < 2; i++) {
+        uint8x16_t a = vld1q_u8(row + 16 * i);
+        acc.v[i] = neon_dot_pair(acc.v[i], neon_low4(a), query + 16 * i, vshrq_n_u8(a, 4),
+                                 query + 32 + 16 * i);
+    }
+    return acc;
+}
+/* code | the two bits of twos from `from` on, shifted to bits 4, 5. */
+VEC uint8x16_t neon_u6(uint8x16_t code, uint8x16_t twos, int from) {
+    uint8x16_t moved = vshlq_u8(twos, vdupq_n_s8((int8_t)(4 - from)));
+    return vorrq_u8(code, vandq_u8(moved, vdupq_n_u8(0x30)));
+}
+VEC i32x16 i32x16_dot_u6(i32x16 acc, const uint8_t *row, s8x128 query) {
+    NEON_EACH(i) {
+        uint8x16_t a = vld1q_u8(row + 16 * i), twos = vld1q_u8(row + 64 + 16 * (i % 2));
+        uint8x16_t lower = neon_u6(neon_low4(a), twos, i / 2 * 2);
+        uint8x16_t upper = neon_u6(vshrq_n_u8(a, 4), twos, i / 2 * 2 + 4);
+        acc.v[i] = neon_dot_pair(acc.v[i], lower, query + 16 * i, upper, query + 64 + 16 * i);
+    }
+    return acc;
+}
+VEC i32x16 i32x16_half_u6(i32x16 acc, const uint8_t *row, s8x64h query) {
+    uint8x16_t twos = vld1q_u8(row + 32);
+    for (int i = 0; i < 2; i++) {
+        uint8x16_t a = vld1q_u8(row + 16 * i);
+        uint8x16_t lower = neon_u6(neon_low4(a), twos, i * 2);
+        uint8x16_t upper = neon_u6(vshrq_n_u8(a, 4), twos, i * 2 + 4);
+        acc.v[i] = neon_dot_pair(acc.v[i], lower, query + 16 * i, upper, query + 32 + 16 * i);
     }
     return acc;
 }

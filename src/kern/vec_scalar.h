@@ -6,7 +6,8 @@
  *            mask), store, store_{f16,bf16,u8,s8}, reduce4 (four trees of 16 lanes), hadamard (for stride 1, 2, 4,
  *            8: lanes a, b that lie stride apart become a + b, a - b)
  *   i32x16   zero, add, to_f32, reduce4, store
- *   s8x64    64 bytes of a query made ready; dot64 adds the products with 64 bytes of a row
+ *   s8x64    64 bytes of a query made ready; dot_u8 adds the products with 64 codes of a row
+ *   s8x128   128 bytes of a query, s8x64h 64 of them for half a line: dot_u4, dot_u6, half_u4, half_u6 (kern.h)
  *   panels   panel_dot adds the products of one 64-byte line (16 rows) with one word of a query
  *   tiles    TILE_Q x TILE_R accumulators, tile_store; where registers are few, PARTS parts of 16 lanes (vec_avx2.h)
  * max(a,b) is a > b ? a : b and min is a < b ? a : b, so that a NaN in a gives b. */
@@ -118,7 +119,6 @@ LAW float f32x16_reduce(f32x16 a) {
         for (int i = 0; i < half; i++) a.v[i] = a.v[i] + a.v[i + half];
     return a.v[0];
 }
-LAW void f32x16_reduce4(f32x16 a, f32x16 b, f32x16 c, f32x16 d, float *out) {
 LAW f32x16 f32x16_hadamard(f32x16 a) {
     for (int stride = 1; stride <= 8; stride *= 2)
         for (int i = 0; i < 16; i++) {
@@ -129,6 +129,7 @@ LAW f32x16 f32x16_hadamard(f32x16 a) {
         }
     return a;
 }
+LAW void f32x16_reduce4(f32x16 a, f32x16 b, f32x16 c, f32x16 d, float *out) {
     out[0] = f32x16_reduce(a);
     out[1] = f32x16_reduce(b);
     out[2] = f32x16_reduce(c);
@@ -161,9 +162,44 @@ VEC void i32x16_reduce4(i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t *out) {
 }
 
 VEC s8x64 s8x64_load(const int8_t *p) { return p; }
-LAW i32x16 i32x16_dot64(i32x16 acc, const uint8_t *row, s8x64 query) {
+LAW i32x16 i32x16_dot_u8(i32x16 acc, const uint8_t *row, s8x64 query) {
     for (int i = 0; i < 64; i++) acc.v[i % 16] += (uint32_t)(row[i] * query[i]);
     return acc;
+}
+
+typedef const int8_t *s8x128;
+typedef const int8_t *s8x64h;
+VEC s8x128 s8x128_load(const int8_t *p) { return p; }
+VEC s8x64h s8x64h_load(const int8_t *p) { return p; }
+/* The codes of a line of 2 n codes, or of 4 twos: n is 64, or 32 in half a line. */
+VEC int scalar_u4(const uint8_t *row, int n, int code) {
+    return row[code % n] >> code / n * 4 & 15;
+}
+VEC int scalar_u2(const uint8_t *row, int n, int code) {
+    return row[code % (n / 2)] >> code / (n / 2) * 2 & 3;
+}
+LAW i32x16 scalar_dot_u4(i32x16 acc, const uint8_t *row, const int8_t *query, int n) {
+    for (int i = 0; i < 2 * n; i++) acc.v[i % 16] += (uint32_t)(scalar_u4(row, n, i) * query[i]);
+    return acc;
+}
+LAW i32x16 scalar_dot_u6(i32x16 acc, const uint8_t *row, const int8_t *query, int n) {
+    for (int i = 0; i < 2 * n; i++) {
+        int code = scalar_u4(row, n, i) + 16 * scalar_u2(row + n, n, i);
+        acc.v[i % 16] += (uint32_t)(code * query[i]);
+    }
+    return acc;
+}
+VEC i32x16 i32x16_dot_u4(i32x16 acc, const uint8_t *row, s8x128 query) {
+    return scalar_dot_u4(acc, row, query, 64);
+}
+VEC i32x16 i32x16_half_u4(i32x16 acc, const uint8_t *row, s8x64h query) {
+    return scalar_dot_u4(acc, row, query, 32);
+}
+VEC i32x16 i32x16_dot_u6(i32x16 acc, const uint8_t *row, s8x128 query) {
+    return scalar_dot_u6(acc, row, query, 64);
+}
+VEC i32x16 i32x16_half_u6(i32x16 acc, const uint8_t *row, s8x64h query) {
+    return scalar_dot_u6(acc, row, query, 32);
 }
 
 /* Integer pairs: what 16 (or n) elements of two vectors add to a sum. */

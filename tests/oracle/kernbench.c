@@ -85,16 +85,22 @@ static void run_tile(struct bench *b) {
     b->kern->tile[b->type][b->metric](b->queries, b->dim, TILE_Q, b->rows, b->stride, b->n, b->dim,
                                       b->out, b->n);
 }
-static void run_code_rows(struct bench *b) {
-    for (size_t i = 0; i < b->n; i += 256)
-        b->kern->dot_u8s8_rows(b->codes, (const uint8_t *)b->rows + i * b->stride, b->stride,
-                               b->n - i < 256 ? b->n - i : 256, b->bytes, (int32_t *)b->out);
-}
-static void run_code_list(struct bench *b) {
-    for (size_t i = 0; i < b->n; i += BATCH)
-        b->kern->dot_u8s8_list(b->codes, (const uint8_t *const *)(b->list + i),
-                               b->n - i < BATCH ? b->n - i : BATCH, b->bytes, (int32_t *)b->out);
-}
+#define RUN_BITS(bits)                                                                          \
+    static void run_u##bits##_rows(struct bench *b) {                                           \
+        for (size_t i = 0; i < b->n; i += 256)                                                  \
+            b->kern->dot_u##bits##s8_rows(b->codes, (const uint8_t *)b->rows + i * b->stride,   \
+                                          b->stride, b->n - i < 256 ? b->n - i : 256, b->bytes, \
+                                          (int32_t *)b->out);                                   \
+    }                                                                                           \
+    static void run_u##bits##_list(struct bench *b) {                                           \
+        for (size_t i = 0; i < b->n; i += BATCH)                                                \
+            b->kern->dot_u##bits##s8_list(b->codes, (const uint8_t *const *)(b->list + i),      \
+                                          b->n - i < BATCH ? b->n - i : BATCH, b->bytes,        \
+                                          (int32_t *)b->out);                                   \
+    }
+RUN_BITS(8)
+RUN_BITS(6)
+RUN_BITS(4)
 static void run_pack(struct bench *b) {
     b->kern->pack_u8((const uint8_t *)b->rows, b->stride, b->n, b->bytes, b->panels);
 }
@@ -243,8 +249,13 @@ static void bench_floats(struct bench *b) {
 
 static void bench_codes(struct bench *b) {
     size_t bytes = bits_round_up(b->dim + 8, 64);
-    line_sets(b, "rows u8s8", run_code_rows, bytes, bytes);
-    line_sets(b, "list u8s8", run_code_list, bytes, bytes);
+    size_t half_lines = (b->dim + 63) / 64;
+    line_sets(b, "rows u8s8", run_u8_rows, bytes, bytes);
+    line_sets(b, "list u8s8", run_u8_list, bytes, bytes);
+    line_sets(b, "rows u6s8", run_u6_rows, half_lines * 48, half_lines * 48 + 4);
+    line_sets(b, "list u6s8", run_u6_list, half_lines * 48, half_lines * 48 + 4);
+    line_sets(b, "rows u4s8", run_u4_rows, half_lines * 32, half_lines * 32);
+    line_sets(b, "list u4s8", run_u4_list, half_lines * 32, half_lines * 32);
     b->bytes = b->stride = bytes;
     b->n = (256u << 10) / bytes / 16 * 16;
     if (b->n < 16) b->n = 16;

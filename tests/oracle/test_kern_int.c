@@ -1,42 +1,78 @@
-/* One-byte kernels of every level against sums of 64 bits: u8 x s8 dots (rows, list), exact pairs, and the batch scan.
+/* Integer kernels of every level against sums of 64 bits: codes of 8, 6 and 4 bits x s8 (rows, list), exact pairs, and the
+ * batch scan.
  *
  * Rows, queries and panels end where memory ends; all values of both types occur, also the extreme ones alone. */
 #include "kern_codes.h"
 
-static void u8s8_dots_are_exact(void **state) {
-    (void)state;
+/* Code i of a row of 4-bit or 6-bit codes, as kern.h lays them out. */
+static int plain_code(const uint8_t *row, size_t bytes, size_t bits, size_t i) {
+    if (bits == 8) return row[i];
+    size_t line = i / 128 * (16 * bits), n = bytes - line < 16 * bits ? 32 : 64;
+    size_t j = i % 128;
+    row += line;
+    int code = row[j % n] >> j / n * 4 & 15;
+    return bits == 4 ? code : code | (row[n + j % (n / 2)] >> j / (n / 2) * 2 & 3) << 4;
+}
+
+static int32_t plain_dot_codes(const uint8_t *row, const int8_t *query, size_t bytes, size_t bits) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < bytes * 8 / bits; i++) sum += plain_code(row, bytes, bits, i) * query[i];
+    assert_true(sum >= INT32_MIN && sum <= INT32_MAX);
+    return (int32_t)sum;
+}
+
+/* Rows of `bits` bits a code, `line` bytes at least: a multiple of it. */
+static void dots_are_exact(size_t bits, size_t line) {
     const struct kern *level[8];
-    size_t n_levels = kern_levels(level, 8);
+    size_t n_levels = kern_levels(level, 8), most = 65536 / (8 * line / bits) * line;
     struct guard row_memory = guard_new(MAX_ROWS * 66000), query_memory = guard_new(66000);
     int32_t want[MAX_ROWS], got[MAX_ROWS + 1];
     const uint8_t *list[MAX_ROWS];
     for (size_t round = 0; round < 400; round++) {
-        size_t bytes = round == 0 ? 65536 : 64 * (1 + random_below(round % 10 ? 16 : 64));
+        size_t bytes = round == 0 ? most : line * (1 + random_below(round % 10 ? 16 : 64));
         size_t n = round == 0 ? 3 : random_count(),
                stride = bytes + random_below(3) * random_below(70);
         uint8_t *rows =
             n ? guard_end(&row_memory, (n - 1) * stride + bytes) : (uint8_t *)row_memory.base;
-        int8_t *query = guard_end(&query_memory, bytes);
-        fill_bytes((uint8_t *)query, bytes, random_below(6));
+        int8_t *query = guard_end(&query_memory, bytes * 8 / bits);
+        fill_bytes((uint8_t *)query, bytes * 8 / bits, random_below(6));
         for (size_t j = 0; j < n; j++) {
             list[j] = rows + j * stride;
             fill_bytes(rows + j * stride, bytes, random_below(6));
-            want[j] = plain_dot(list[j], query, bytes);
+            want[j] = plain_dot_codes(list[j], query, bytes, bits);
         }
         for (size_t i = 0; i < n_levels; i++) {
+            const struct kern *k = level[i];
             got[n] = 77;
-            level[i]->dot_u8s8_rows(query, rows, stride, n, bytes, got);
+            (bits == 8   ? k->dot_u8s8_rows
+             : bits == 6 ? k->dot_u6s8_rows
+                         : k->dot_u4s8_rows)(query, rows, stride, n, bytes, got);
             if (memcmp(got, want, n * sizeof *got) != 0)
-                fail_msg("%s rows: %zu rows of %zu bytes", level[i]->name, n, bytes);
+                fail_msg("%s rows: %zu rows of %zu bytes, %zu bits", k->name, n, bytes, bits);
             memset(got, 0, n * sizeof *got);
-            level[i]->dot_u8s8_list(query, list, n, bytes, got);
+            (bits == 8   ? k->dot_u8s8_list
+             : bits == 6 ? k->dot_u6s8_list
+                         : k->dot_u4s8_list)(query, list, n, bytes, got);
             if (memcmp(got, want, n * sizeof *got) != 0)
-                fail_msg("%s list: %zu rows of %zu bytes", level[i]->name, n, bytes);
+                fail_msg("%s list: %zu rows of %zu bytes, %zu bits", k->name, n, bytes, bits);
             assert_int_equal(got[n], 77);
         }
     }
     guard_free(&row_memory);
     guard_free(&query_memory);
+}
+
+static void u8s8_dots_are_exact(void **state) {
+    (void)state;
+    dots_are_exact(8, 64);
+}
+static void u6s8_dots_are_exact(void **state) {
+    (void)state;
+    dots_are_exact(6, 48);
+}
+static void u4s8_dots_are_exact(void **state) {
+    (void)state;
+    dots_are_exact(4, 32);
 }
 
 static uint32_t plain_pair(const uint8_t *a, const uint8_t *b, size_t dim, bool is_u8, int metric) {
@@ -80,6 +116,8 @@ static void scans_find_what_the_formula_says(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(u8s8_dots_are_exact),
+        cmocka_unit_test(u6s8_dots_are_exact),
+        cmocka_unit_test(u4s8_dots_are_exact),
         cmocka_unit_test(pairs_are_exact),
         cmocka_unit_test(scans_find_what_the_formula_says),
     };
