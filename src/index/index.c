@@ -9,8 +9,12 @@
 
 static int make(struct kith_index **out, const struct index_spec *spec,
                 const kith_index_options *options, kith_error *err) {
-    TRY(spec->graph ? index_new_graph(out, spec, options, err)
-                    : index_new_flat(out, spec, options, err));
+    static int (*const makes[])(struct kith_index **, const struct index_spec *,
+                                const kith_index_options *,
+                                kith_error *) = {[INDEX_FLAT] = index_new_flat,
+                                                 [INDEX_GRAPH] = index_new_graph,
+                                                 [INDEX_IVF] = index_new_ivf};
+    TRY(makes[spec->structure](out, spec, options, err));
     struct kith_index *index = *out;
     factory_print(spec, index->spec, sizeof index->spec);
     index->chooses = spec->chooses;

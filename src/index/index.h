@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "index/factory.h"
 #include "index/rows.h"
 
 struct search_call;
@@ -46,7 +47,7 @@ struct kith_index {
     struct mem_account mem; /* everything the index holds but the object itself */
     struct rows rows;
     kith_index_options options;
-    char spec[64]; /* canonical */
+    char spec[FACTORY_TEXT]; /* canonical */
     size_t object_bytes;
     struct file_map map; /* when mapped */
     bool
@@ -57,23 +58,15 @@ struct kith_index {
 
 extern const struct index_ops flat_ops;  /* flat.c */
 extern const struct index_ops graph_ops; /* graph.c */
-
-/* What a SPEC means (factory.c). */
-struct index_spec {
-    bool graph;
-    bool chooses;            /* Auto: decided at the first add */
-    uint32_t m;              /* graph: links a row */
-    struct rows_config rows; /* dim and metric filled in by the caller of factory_parse */
-};
-int factory_parse(const char *spec, struct index_spec *out, kith_error *err);
-/* The canonical text of a spec ("HNSW16,SQ8,Refine"). */
-void factory_print(const struct index_spec *spec, char *text, size_t size);
+extern const struct index_ops ivf_ops;   /* ivf.c */
 
 /* Make an index for a parsed spec: the implementation's object (mem_new without an owner), rows initialised. */
 int index_new_flat(struct kith_index **out, const struct index_spec *spec,
                    const kith_index_options *options, kith_error *err);
 int index_new_graph(struct kith_index **out, const struct index_spec *spec,
                     const kith_index_options *options, kith_error *err);
+int index_new_ivf(struct kith_index **out, const struct index_spec *spec,
+                  const kith_index_options *options, kith_error *err);
 
 /* index.c: the whole object, whatever it is. */
 int index_new(struct kith_index **out, uint32_t dim, kith_metric metric, const char *spec,

@@ -16,7 +16,8 @@
  *   5. A store is never changed in place but for rows that no reader can see: a change of code (u8 data
  *      that turns out not to be integral, sq8 ranges that grew) builds a new `struct store`, publishes
  *      it, and frees the old after a grace period.
- *   6. A reader that loads n (acquire) and then the store finds every row below n in that store.
+ *   6. A store whose walk is CODE_NONE has no vectors: rows_forget made it, and it stays the last.
+ *   7. A reader that loads n (acquire) and then the store finds every row below n in that store.
  * Locks   `layout` (shared by adders for a whole add, exclusive for one whose data changes the store),
  *         then `ids_lock` (short, around id map, free rows and counters). Readers take neither: they
  *         hold an epoch slot. Removals and updates exclude each other by the caller's lock.
@@ -37,6 +38,7 @@
 #include "base/segs.h"
 #include "index/id_map.h"
 #include "quant/code.h"
+#include "quant/quantizer.h"
 
 #define ROW_NONE UINT32_MAX
 
@@ -59,10 +61,11 @@ struct store {
 struct rows_config {
     uint32_t dim;
     kith_metric metric;
-    enum code_kind walk; /* for integral data CODE_U8 takes its place, without loss */
-    enum code_kind orig; /* CODE_F32 or CODE_F16 */
-    bool keep_orig;      /* false: walk alone is kept */
-    bool keep_err;       /* keep residual norms, for certified scans */
+    enum code_kind walk;             /* for integral data CODE_U8 takes its place, without loss */
+    enum code_kind orig;             /* CODE_F32 or CODE_F16 */
+    bool keep_orig;                  /* false: walk alone is kept */
+    bool keep_err;                   /* keep residual norms, for certified scans */
+    struct quantizer_spec quantizer; /* of CODE_QUANTIZED */
 };
 
 struct rows {
@@ -124,6 +127,10 @@ int rows_remove(struct rows *rows, size_t n, const int64_t *ids, uint32_t *row_o
 /* Dead rows that nothing links to any more become free, after a grace period. Not from inside an epoch. */
 int rows_release(struct rows *rows, size_t n, const uint32_t *row, kith_error *err);
 
+/* Keep no vectors from now on: the index has its own. The old store is freed after a grace period; `layout` is held
+ * exclusively, or no row is being added. */
+int rows_forget(struct rows *rows, kith_error *err);
+
 /* ROW_NONE if absent or pending. May be called inside an epoch (takes ids_lock shortly). */
 uint32_t rows_find(const struct rows *rows, int64_t id);
 /* Not free: live, pending or dead. Under the caller's quiet. */
@@ -147,6 +154,10 @@ static inline int64_t rows_id(const struct rows *rows, uint32_t row) {
 
 static inline const struct store *rows_store(const struct rows *rows) {
     return atomic_load_explicit(&rows->store, memory_order_acquire);
+}
+
+static inline bool store_is_bare(const struct store *store) {
+    return store->walk.kind == CODE_NONE;
 }
 
 static inline const struct code *store_exact_code(const struct store *store) {

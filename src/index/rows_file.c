@@ -23,8 +23,11 @@
 #define TAG_ERRS   FILE_TAG('R', 'E', 'R', 'R')
 #define TAG_RANGES FILE_TAG('R', 'A', 'N', 'G')
 
+/* Of the rows: codes that the description names, bytes in their place, or nothing. */
+enum { FORM_CODED, FORM_INTEGRAL, FORM_BARE };
+
 struct meta {
-    uint32_t n, n_live, n_free, integral, explicit_ids, trained_n, l2sq_bits, n_clipped;
+    uint32_t n, n_live, n_free, form, explicit_ids, trained_n, l2sq_bits, n_clipped;
     int64_t next_id;
 };
 
@@ -70,6 +73,7 @@ static int save_ids(const struct rows *rows, const struct meta *meta, struct fil
 
 static int save_store(const struct store *store, uint32_t n, struct file_sections *out,
                       kith_error *err) {
+    if (store_is_bare(store)) return KITH_OK;
     TRY(file_sections_put_segs(out, TAG_WALK, &store->walk_rows, n, err));
     if (store->has_orig && !store->shared)
         TRY(file_sections_put_segs(out, TAG_ORIG, &store->orig_rows, n, err));
@@ -91,7 +95,9 @@ int rows_save(const struct rows *rows, struct file_sections *out, kith_error *er
     struct meta meta = {.n = atomic_load_explicit(&rows->n, memory_order_acquire),
                         .n_live = atomic_load_explicit(&rows->n_live, memory_order_acquire),
                         .n_free = rows->n_free,
-                        .integral = store->walk.kind == CODE_U8,
+                        .form = store->walk.kind == CODE_U8 ? FORM_INTEGRAL
+                                : store_is_bare(store)      ? FORM_BARE
+                                                            : FORM_CODED,
                         .explicit_ids =
                             atomic_load_explicit(&rows->explicit_ids, memory_order_acquire),
                         .trained_n = rows->trained_n,
@@ -113,7 +119,7 @@ static int read_meta(const struct index_file *file, struct meta *meta, kith_erro
     TRY(index_file_section(file, TAG_ROWS, sizeof *meta, &bytes, &n, err));
     memcpy(meta, bytes, sizeof *meta);
     if (meta->n > KITH_MAX_ROWS || meta->n_live > meta->n ||
-        meta->n_free > meta->n - meta->n_live || meta->integral > 1 || meta->explicit_ids > 1 ||
+        meta->n_free > meta->n - meta->n_live || meta->form > FORM_BARE || meta->explicit_ids > 1 ||
         meta->next_id < 0)
         return FAIL(err, KITH_ECORRUPT,
                     "section ROWS tells of %" PRIu32 " rows, %" PRIu32 " live, %" PRIu32
@@ -125,11 +131,16 @@ static int read_meta(const struct index_file *file, struct meta *meta, kith_erro
 static int load_store(struct rows *rows, const struct meta *meta, const struct index_file *file,
                       kith_error *err) {
     struct store *store;
-    TRY(store_new(&store, &rows->config, meta->integral != 0, rows->owner, err));
+    if (meta->form == FORM_BARE) {
+        rows->config.walk = CODE_NONE;
+        rows->config.keep_orig = rows->config.keep_err = false;
+    }
+    TRY(store_new(&store, &rows->config, meta->form == FORM_INTEGRAL, rows->owner, err));
     store_free(atomic_load_explicit(&rows->store, memory_order_relaxed), rows->owner);
     atomic_store_explicit(&rows->store, store,
                           memory_order_relaxed); /* freed with the rows from here on */
     atomic_store_explicit(&store->l2sq_bits, meta->l2sq_bits, memory_order_relaxed);
+    if (meta->form == FORM_BARE) return KITH_OK;
     TRY(index_file_segs(file, TAG_WALK, &store->walk_rows, meta->n, rows->owner, err));
     if (store->has_orig && !store->shared)
         TRY(index_file_segs(file, TAG_ORIG, &store->orig_rows, meta->n, rows->owner, err));

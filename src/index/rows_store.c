@@ -31,11 +31,18 @@ int store_new(struct store **out, const struct rows_config *config, bool integra
               struct mem_account *owner, kith_error *err) {
     struct store *store = mem_new(owner, sizeof *store);
     if (!store) return FAIL(err, KITH_ENOMEM, "no memory for a store of rows");
-    enum code_kind walk = integral ? CODE_U8 : config->walk;
-    store->shared = integral || (config->keep_orig && config->orig == config->walk);
+    enum code_kind walk = integral && config->walk != CODE_NONE ? CODE_U8 : config->walk;
+    store->shared = walk == CODE_U8 || (config->keep_orig && config->orig == config->walk);
     store->has_orig = store->shared || config->keep_orig;
+    if (config->walk == CODE_NONE) {
+        store->walk = (struct code){
+            .kind = CODE_NONE, .metric = config->metric, .dim = config->dim, .stride = 1};
+        store->shared = store->has_orig = false;
+    }
     store->has_err = config->keep_err && walk == CODE_SQ8 && store->has_orig && !store->shared;
-    int code = code_init(&store->walk, walk, config->metric, config->dim, owner, err);
+    int code = KITH_OK;
+    if (!store_is_bare(store))
+        code = code_init(&store->walk, walk, config->metric, config->dim, owner, err);
     if (code == KITH_OK && store->has_orig && !store->shared) {
         code = code_init(&store->orig, config->orig, config->metric, config->dim, owner, err);
         if (code != KITH_OK) code_deinit(&store->walk, owner);
@@ -62,6 +69,7 @@ void store_free(struct store *store, struct mem_account *owner) {
 }
 
 bool store_reserve(struct store *store, uint32_t n, struct mem_account *owner) {
+    if (store_is_bare(store)) return true;
     if (!segs_reserve(&store->walk_rows, n, owner)) return false;
     if (store->has_orig && !store->shared && !segs_reserve(&store->orig_rows, n, owner))
         return false;
@@ -89,6 +97,7 @@ bool store_suits(const struct rows *rows, struct store_batch *batch) {
     const struct store *store = rows_store(rows);
     batch->n_clipped = 0;
     uint32_t n = atomic_load_explicit(&rows->n, memory_order_relaxed);
+    if (store_is_bare(store)) return true;
     if (n == 0) return false;
     if (store->walk.kind == CODE_U8) return batch->integral;
     if (store->walk.kind != CODE_SQ8) return true;
@@ -145,6 +154,7 @@ static void note_length(struct store *store, float l2sq) {
 
 static void write_row(struct store *store, const float *x, uint32_t row, bool orig) {
     const struct kern *kern = kern_get();
+    if (store_is_bare(store)) return;
     float err = code_encode(&store->walk, x, segs_at(&store->walk_rows, row)), orig_err = 0;
     if (orig && store->has_orig && !store->shared)
         orig_err = code_encode(&store->orig, x, segs_at(&store->orig_rows, row));
@@ -238,6 +248,19 @@ int store_change(struct rows *rows, const struct store_batch *batch, uint32_t n,
     atomic_store_explicit(&rows->store, store, memory_order_release);
     epoch_wait(&rows->epoch);
     if (hands) segs_init(&old->orig_rows, old->orig.stride);
+    store_free(old, rows->owner);
+    return KITH_OK;
+}
+
+int rows_forget(struct rows *rows, kith_error *err) {
+    struct rows_config bare = rows->config;
+    struct store *old = atomic_load_explicit(&rows->store, memory_order_relaxed), *store;
+    bare.walk = CODE_NONE;
+    bare.keep_orig = bare.keep_err = false;
+    TRY(store_new(&store, &bare, false, rows->owner, err));
+    rows->config = bare;
+    atomic_store_explicit(&rows->store, store, memory_order_release);
+    epoch_wait(&rows->epoch);
     store_free(old, rows->owner);
     return KITH_OK;
 }

@@ -32,7 +32,7 @@ static const uint32_t element_bytes[CODE_KINDS] = {4, 2, 2, 1, 1};
 
 const char *code_kind_name(enum code_kind kind) {
     static const char *const name[CODE_KINDS] = {"f32", "f16", "bf16", "u8", "sq8"};
-    return (unsigned)kind < CODE_KINDS ? name[kind] : "?";
+    return (unsigned)kind < CODE_KINDS ? name[kind] : kind == CODE_NONE ? "none" : "?";
 }
 
 static bool is_l2(kith_metric metric) {

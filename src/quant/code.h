@@ -42,7 +42,16 @@
 
 struct mem_account;
 
-enum code_kind { CODE_F32, CODE_F16, CODE_BF16, CODE_U8, CODE_SQ8, CODE_KINDS };
+enum code_kind {
+    CODE_F32,
+    CODE_F16,
+    CODE_BF16,
+    CODE_U8,
+    CODE_SQ8,
+    CODE_KINDS,                  /* how many struct code knows */
+    CODE_QUANTIZED = CODE_KINDS, /* a quantizer's (quantizer.h) */
+    CODE_NONE                    /* rows keep no vectors: an index keeps them elsewhere */
+};
 
 struct code {
     enum code_kind kind;
@@ -57,7 +66,7 @@ struct code {
     float *low, *step, *inv_step;
 };
 
-const char *code_kind_name(enum code_kind kind); /* "f32", "f16", "bf16", "u8", "sq8" */
+const char *code_kind_name(enum code_kind kind); /* "f32", "f16", "bf16", "u8", "sq8"; "none" */
 
 /* An untrained code (sq8 must be trained before use). */
 int code_init(struct code *code, enum code_kind kind, kith_metric metric, uint32_t dim,

@@ -33,6 +33,20 @@ static void test_canonical(void **state) {
          true, 32},
         {"HNSW8,SQfp16", "HNSW8,SQfp16", CODE_F16, CODE_F32, true, false, false, 8},
         {"HNSW8,SQfp16,RFlat", "HNSW8,SQfp16,Refine", CODE_F16, CODE_F32, true, true, false, 8},
+        {"HNSW", "HNSW32", CODE_F32, CODE_F32, true, true, false, 32},
+        {"HNSW16_SQ8", "HNSW16,SQ8", CODE_SQ8, CODE_F32, true, false, false, 16},
+        {"IDMap,HNSW16", "HNSW16", CODE_F32, CODE_F32, true, true, false, 16},
+        {"Flat,idmap2", "Flat", CODE_F32, CODE_F32, false, true, false, 0},
+        {"HNSW16,PQ8", "HNSW16,PQ8", CODE_QUANTIZED, CODE_F32, true, false, false, 16},
+        {"SQ4", "SQ4", CODE_QUANTIZED, CODE_F32, false, false, false, 0},
+        {"RaBitQ,RFlat", "RaBitQ,Refine", CODE_QUANTIZED, CODE_F32, false, true, false, 0},
+        {"IVF1k,Flat", "IVF1024,Flat", CODE_F32, CODE_F32, false, true, false, 0},
+        {"IVF64_HNSW,SQ8", "IVF64_HNSW32,SQ8", CODE_F32, CODE_F32, false, true, false, 32},
+        {"IVF64(HNSW8),PQ16x4fsr,RFlat", "IVF64_HNSW8,PQ16x4fs,Refine", CODE_F32, CODE_F32, false,
+         true, false, 8},
+        {"IVF64,PQ16np", "IVF64,PQ16", CODE_F32, CODE_F32, false, true, false, 0},
+        {"IVF64,RaBitQfs4,Refine(SQfp16)", "IVF64,RaBitQ4,Refine(SQfp16)", CODE_F16, CODE_F16,
+         false, true, false, 0},
         {"Auto", "Auto", CODE_F32, CODE_F32, false, true, false, 0},
     };
     (void)state;
@@ -50,7 +64,7 @@ static void test_canonical(void **state) {
         assert_int_equal(spec.rows.orig, cases[i].orig);
         assert_int_equal(spec.rows.keep_orig, cases[i].keep_orig);
         assert_int_equal(spec.rows.keep_err, cases[i].keep_err);
-        assert_int_equal(spec.graph, cases[i].graph);
+        assert_int_equal(spec.structure == INDEX_GRAPH, cases[i].graph);
         assert_int_equal(spec.m, cases[i].m);
         assert_int_equal(spec.chooses, strcmp(text, "Auto") == 0);
     }
@@ -67,12 +81,13 @@ static void test_bad(void **state) {
         {",Flat", 0},
         {"Flat,SQ8,SQ8", 9},
         {"Flat,SQfp16", 5},
-        {"HNSW", 0},
         {"HNSW1", 0},
         {"HNSW129", 0},
         {"HNSWx", 0},
         {"HNSW16x", 0},
-        {"HNSW16,PQ8", 7},
+        {"HNSW16,PQ", 7},
+        {"HNSW16_", 0},
+        {"HNSW16_SQ8_SQ8", 7},
         {"HNSW16,SQ8,SQ8", 11},
         {"Refine", 0},
         {"HNSW16,HNSW16", 7},
@@ -82,6 +97,19 @@ static void test_bad(void **state) {
         {"Flat ", 0},
         {"HNSW99999999999999999999", 0},
         {"Flat,Refine", 5},
+        {"IVF", 0},
+        {"IVF0,Flat", 0},
+        {"IVF17M,Flat", 0},
+        {"IVF16", 5},
+        {"IVF16,Refine", 6},
+        {"IVF16_NSG8,Flat", 0},
+        {"IVF16(HNSW8,Flat", 0},
+        {"IVF16,PQ8x5", 6},
+        {"IVF16,PQ0", 6},
+        {"IVF16,RaBitQ9", 6},
+        {"IVF16,Flat,Flat", 11},
+        {"IDMap", 5},
+        {"IDMap,Flat,IDMap", 11},
         {"HNSW16,,SQ8", 7},
     };
     (void)state;

@@ -1,0 +1,55 @@
+/* The factory: what a description (SPEC) means, in FAISS's grammar. Words in any case, no blanks.
+ *
+ *     spec      = [idmap ","] core ["," refine] ["," idmap]
+ *     core      = "Auto" | code | "Flat" [",SQ8"] | "HNSW" [m] [("," | "_") code] | coarse "," code
+ *     coarse    = "IVF" nlist ["_HNSW" [m] | "(HNSW" [m] ")"]          nlist = digits ["k" | "M"]
+ *     code      = "Flat" | "SQfp16" | "SQbf16" | "SQ8" | "SQ6" | "SQ4"
+ *               | "PQ" M ["x" bits] ["fs"] ["r"] ["np"] | "RaBitQ" ["fs"] [bits] | "Binary"
+ *     refine    = "RFlat" | "Refine" ["(" ("Flat" | "SQfp16") ")"]
+ *     idmap     = "IDMap" | "IDMap2"
+ *
+ * Words that FAISS needs and Kith does not are accepted and forgotten: IDMap (every index keeps ids), fs and r (4-bit
+ * codes in lists are always laid out for the fast scan, and always of residuals where the metric has them), np. A
+ * refinement of what is not coarser than itself ("HNSW16,Refine") says nothing. */
+#ifndef KITH_INDEX_FACTORY_H
+#define KITH_INDEX_FACTORY_H
+
+#include "index/rows.h"
+
+enum index_structure { INDEX_FLAT, INDEX_GRAPH, INDEX_IVF };
+
+struct index_spec {
+    enum index_structure structure;
+    bool chooses; /* Auto: decided at the first add */
+    uint32_t
+        m; /* graph: links a row; inverted lists: links of the coarse graph, 0 where it is flat */
+    uint32_t nlist;          /* inverted lists */
+    enum code_kind list;     /* inverted lists: what they hold */
+    bool refine;             /* inverted lists: originals are kept */
+    struct rows_config rows; /* dim and metric are filled in by the caller */
+};
+
+#define FACTORY_TEXT 64u /* room for any canonical text, with its zero */
+
+/* Errors   KITH_ESPEC, err->at the offset of the word at fault; out is then as it was. */
+int factory_parse(const char *spec, struct index_spec *out, kith_error *err);
+/* The canonical text of a spec ("HNSW16,SQ8,Refine"), which parses to it. */
+void factory_print(const struct index_spec *spec, char *text, size_t size);
+
+/* ---- words, factory_word.c --------------------------------------------------------------------- */
+
+enum word_kind { WORD_AUTO, WORD_IDMAP, WORD_CODE, WORD_HNSW, WORD_IVF, WORD_REFINE };
+
+struct word {
+    size_t at, length; /* in the spec */
+    enum word_kind kind;
+    enum code_kind code; /* CODE, REFINE */
+    struct quantizer_spec quantizer;
+    uint32_t m, nlist;
+};
+
+/* Read the word at word->at, whose end is a comma, the end, or an underscore after HNSW's number. */
+int factory_word(const char *spec, struct word *word, kith_error *err);
+int factory_fail(const char *spec, const struct word *word, kith_error *err, const char *why);
+
+#endif
