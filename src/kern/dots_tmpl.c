@@ -24,7 +24,7 @@ VEC void DOTS(four)(const int8_t *query, const uint8_t *const row[4], const uint
     i32x16 a0 = i32x16_zero(), a1 = a0, a2 = a0, a3 = a0;
     size_t i = 0;
     for (; i + LINE <= bytes; i += LINE, query += QUERY_LINE) {
-        DOTS(ahead)(n, i);
+        if (LINE > 32 || i % 64 == 0) DOTS(ahead)(n, i);
 #if LINE > 64
         DOTS(ahead)(n, i + 64);
 #endif
@@ -34,8 +34,10 @@ VEC void DOTS(four)(const int8_t *query, const uint8_t *const row[4], const uint
         a2 = DOT(a2, r2 + i, q);
         a3 = DOT(a3, r3 + i, q);
     }
-#ifdef QUERY_HALF
+#if defined(QUERY_HALF) || LINE < 64
     DOTS(ahead)(n, bytes - 1); /* rows may start and end inside a line of memory */
+#endif
+#ifdef QUERY_HALF
     if (i < bytes) {
         QUERY_HALF q = LOAD_HALF(query);
         a0 = DOT_HALF(a0, r0 + i, q);

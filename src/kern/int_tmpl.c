@@ -1,4 +1,4 @@
-/* Integer sums: u8, u6 and u4 codes with s8 queries, and exact i8 or u8 pairs. Included once by level.c.
+/* Integer sums: u8, u6, u4, u2 and u1 codes with s8 queries, and exact i8 or u8 pairs. Included once by level.c.
  *
  *   1. Whole numbers modulo 2^32: any order of the additions gives the same result.
  *   2. Exactly the bytes of a row are read. */
@@ -21,6 +21,19 @@
 #define LINE       96
 #define QUERY_LINE 128
 #define QUERY_HALF s8x64h
+#include "kern/dots_tmpl.c"
+
+#define CODE       u2
+#define QUERY      s8x128
+#define LINE       32
+#define QUERY_LINE 128
+#define QUERY_HALF s8x64h
+#include "kern/dots_tmpl.c"
+
+#define CODE       u1
+#define QUERY      s8x64h
+#define LINE       8
+#define QUERY_LINE 64
 #include "kern/dots_tmpl.c"
 
 VEC uint32_t int_sum(const void *a, const void *b, size_t dim, int is_u8, int metric) {

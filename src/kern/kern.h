@@ -38,11 +38,13 @@ typedef void (*kern_dot_u8s8_rows_fn)(const int8_t *query, const uint8_t *rows, 
                                       size_t n, size_t bytes, int32_t *out);
 typedef void (*kern_dot_u8s8_list_fn)(const int8_t *query, const uint8_t *const *rows, size_t n,
                                       size_t bytes, int32_t *out);
-/* Codes of 4 and of 6 bits: the same functions, other bytes. A line of a row holds 128 codes:
+/* Codes of 1, 2, 4 and 6 bits: the same functions, other bytes. A line of a row holds 128 codes (u1: 64):
+ *   u1   8 bytes: code j is bit j % 8 of byte j / 8
+ *   u2   32 bytes: codes j, 32 + j, 64 + j, 96 + j are bits 0-1, 2-3, 4-5, 6-7 of byte j, j < 32
  *   u4   64 bytes: code j in the lower half of byte j, code 64 + j in the upper half, j < 64
  *   u6   96 bytes: the lower 4 bits as in u4, then 32 bytes: the upper 2 bits of codes j, 32 + j, 64 + j, 96 + j are bits
  *        0-1, 2-3, 4-5, 6-7 of byte 64 + j, j < 32
- * A row may end in half a line, of 32 or 48 bytes, which is the same with every count above halved. The query has one
+ * A row of u2, u4 or u6 may end in half a line, which is the same with every count above halved. The query has one
  * s8 a code, in the order of codes; where it is zero, the row may hold anything. */
 
 /* Batch scan of one-byte codes with the selection fused in. Rows are first packed in panels of KERN_PANEL rows
@@ -82,8 +84,8 @@ struct kern {
     kern_rows_fn rows[KERN_TYPES][KERN_METRICS];
     kern_list_fn list[KERN_TYPES][KERN_METRICS];
     kern_tile_fn tile[KERN_TYPES][KERN_METRICS];
-    kern_dot_u8s8_rows_fn dot_u8s8_rows, dot_u6s8_rows, dot_u4s8_rows;
-    kern_dot_u8s8_list_fn dot_u8s8_list, dot_u6s8_list, dot_u4s8_list;
+    kern_dot_u8s8_rows_fn dot_u8s8_rows, dot_u6s8_rows, dot_u4s8_rows, dot_u2s8_rows, dot_u1s8_rows;
+    kern_dot_u8s8_list_fn dot_u8s8_list, dot_u6s8_list, dot_u4s8_list, dot_u2s8_list, dot_u1s8_list;
     size_t (*panel_bytes)(size_t bytes);
     void (*pack_u8)(const uint8_t *rows, size_t stride, size_t n, size_t bytes, uint8_t *panels);
     void (*scan_u8s8)(const struct kern_scan *scan);
@@ -120,6 +122,16 @@ struct kern {
     void (*quantise)(float *values, float scale, float inverse, size_t n, int8_t *out, float *sums);
     void (*fold_row)(const uint8_t *row, const float *weight, const float *offset, size_t n,
                      int8_t *out, float *sums);
+    /* Codes on a grid of half-integers (quant/rabitq.h), n a multiple of 16, top at most 127.
+     *   lattice_fit    for each of four scales t, v = min(round(|x| t - 0.5), top) + 0.5: dots = sum v |x|,
+     *                  squares = sum v^2, by the law's lanes and tree, v |x| and v^2 being added by one fma
+     *   lattice_code   out = round(fma(x, scale, top + 0.5)), held within 0 and 2 top + 1
+     *   subset_tables  n a multiple of 4; out[4 g + i], i < 16, is round(scale (s - low[g])) within 0 and 255, s the sum
+     *                  of those x[4 g + b] for which bit b of i is set: from -low on, one fma each, lowest b first */
+    void (*lattice_fit)(const float *x, size_t n, const float *scales, float top, float *dots,
+                        float *squares);
+    void (*lattice_code)(const float *x, size_t n, float scale, float top, uint8_t *out);
+    void (*subset_tables)(const float *x, size_t n, float scale, const float *low, uint8_t *out);
     /* Steps of a fast rotation (quant/rotation.h).
      *   multiply   out[i] = a[i] * b[i]; out may be a or b
      *   hadamard   in place, n a power of two, at least 64: for stride 1, 2, 4, ... n / 2, elements a, b that lie

@@ -69,6 +69,7 @@ STEPS_OF(PART)
 #include "kern/convert_tmpl.c"
 #include "kern/fold_tmpl.c"
 #include "kern/hadamard_tmpl.c"
+#include "kern/lattice_tmpl.c"
 
 #define FILL_DIST(kern, index, type)                     \
     do {                                                 \
@@ -106,6 +107,9 @@ static void fill_floats(struct kern *kern) {
     kern->multiply = multiply;
     kern->hadamard = hadamard;
     kern->butterfly = butterfly;
+    kern->lattice_fit = lattice_fit;
+    kern->lattice_code = lattice_code;
+    kern->subset_tables = subset_tables;
 }
 
 #else
@@ -129,6 +133,10 @@ void KERN_NAME2(kern_fill, KERN_LEVEL)(struct kern *kern) {
     kern->dot_u6s8_list = dot_u6_list;
     kern->dot_u4s8_rows = dot_u4_rows;
     kern->dot_u4s8_list = dot_u4_list;
+    kern->dot_u2s8_rows = dot_u2_rows;
+    kern->dot_u2s8_list = dot_u2_list;
+    kern->dot_u1s8_rows = dot_u1_rows;
+    kern->dot_u1s8_list = dot_u1_list;
     kern->panel_bytes = panel_bytes;
     kern->pack_u8 = pack_u8;
     kern->scan_u8s8 = scan_u8s8;

@@ -298,6 +298,42 @@ VEC i32x16 i32x16_half_u6(i32x16 acc, const uint8_t *row, s8x64h q) {
     return acc;
 }
 
+VEC __m256i avx2_u2(__m256i twos, __m256i shift) {
+    return _mm256_and_si256(_mm256_srlv_epi64(twos, shift), _mm256_set1_epi8(3));
+}
+VEC i32x16 i32x16_dot_u2(i32x16 acc, const uint8_t *row, s8x128 q) {
+    const __m256i mask = _mm256_set1_epi8(3);
+    __m256i twos = avx2_load32(row);
+    __m256i c0 = _mm256_and_si256(twos, mask);
+    __m256i c1 = _mm256_and_si256(_mm256_srli_epi16(twos, 2), mask);
+    __m256i c2 = _mm256_and_si256(_mm256_srli_epi16(twos, 4), mask);
+    __m256i c3 = _mm256_and_si256(_mm256_srli_epi16(twos, 6), mask);
+    acc.lo += avx2_dot_pair(c0, q.v[0], c1, q.v[1]);
+    acc.hi += avx2_dot_pair(c2, q.v[2], c3, q.v[3]);
+    return acc;
+}
+VEC i32x16 i32x16_half_u2(i32x16 acc, const uint8_t *row, s8x64h q) {
+    __m256i twos = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)row));
+    acc.lo += avx2_dot_pair(avx2_u2(twos, _mm256_setr_epi64x(0, 0, 2, 2)), q.v[0],
+                            avx2_u2(twos, _mm256_setr_epi64x(4, 4, 6, 6)), q.v[1]);
+    return acc;
+}
+/* 32 bits to 32 bytes of 0 or 1. */
+VEC __m256i avx2_u1(const uint8_t *row) {
+    const __m256i byte =
+        _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201u);
+    int32_t word;
+    memcpy(&word, row, 4);
+    __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(word), byte);
+    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit),
+                            _mm256_set1_epi8(1));
+}
+VEC i32x16 i32x16_dot_u1(i32x16 acc, const uint8_t *row, s8x64h q) {
+    acc.lo += avx2_dot_pair(avx2_u1(row), q.v[0], avx2_u1(row + 4), q.v[1]);
+    return acc;
+}
+
 #define INT_STEP 16
 VEC i32x16 i32x16_step(i32x16 acc, const void *a, const void *b, size_t n, int is_u8, int metric) {
     __m128i x = n == 16 ? _mm_loadu_si128(a) : avx2_bytes(a, n);

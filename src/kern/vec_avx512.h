@@ -293,6 +293,25 @@ VEC i32x16 i32x16_half_u6(i32x16 acc, const uint8_t *row, s8x64h query) {
     return avx512_dot_small(acc, avx512_u6(avx512_half_u4(row), twos, rotation), query);
 }
 
+VEC __m512i avx512_u2(__m512i twos, __m512i shift) {
+    return _mm512_and_si512(_mm512_srlv_epi64(twos, shift), _mm512_set1_epi8(3));
+}
+VEC i32x16 i32x16_dot_u2(i32x16 acc, const uint8_t *row, s8x128 query) {
+    const __m512i first = _mm512_setr_epi64(0, 0, 0, 0, 2, 2, 2, 2);
+    const __m512i second = _mm512_setr_epi64(4, 4, 4, 4, 6, 6, 6, 6);
+    __m512i twos = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)row));
+    return avx512_dot_pair(acc, avx512_u2(twos, first), avx512_u2(twos, second), query);
+}
+VEC i32x16 i32x16_half_u2(i32x16 acc, const uint8_t *row, s8x64h query) {
+    __m512i twos = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)row));
+    return avx512_dot_small(acc, avx512_u2(twos, _mm512_setr_epi64(0, 0, 2, 2, 4, 4, 6, 6)), query);
+}
+VEC i32x16 i32x16_dot_u1(i32x16 acc, const uint8_t *row, s8x64h query) {
+    uint64_t bits;
+    memcpy(&bits, row, 8);
+    return avx512_dot_small(acc, _mm512_maskz_set1_epi8(_cvtu64_mask64(bits), 1), query);
+}
+
 /* 16 accumulators, 4 query and 4 row registers. */
 #define TILE_Q 4
 #define TILE_R 4

@@ -264,6 +264,38 @@ VEC i32x16 i32x16_half_u6(i32x16 acc, const uint8_t *row, s8x64h query) {
     return acc;
 }
 
+VEC uint8x16_t neon_u2(uint8x16_t twos, int from) {
+    return vandq_u8(vshlq_u8(twos, vdupq_n_s8((int8_t)-from)), vdupq_n_u8(3));
+}
+VEC i32x16 i32x16_dot_u2(i32x16 acc, const uint8_t *row, s8x128 query) {
+    NEON_EACH(i) {
+        uint8x16_t twos = vld1q_u8(row + 16 * (i % 2));
+        int at = i / 2 * 4;
+        const int8_t *q = query + 64 * (i / 2) + 16 * (i % 2);
+        acc.v[i] = neon_dot_pair(acc.v[i], neon_u2(twos, at), q, neon_u2(twos, at + 2), q + 32);
+    }
+    return acc;
+}
+VEC i32x16 i32x16_half_u2(i32x16 acc, const uint8_t *row, s8x64h query) {
+    uint8x16_t twos = vld1q_u8(row);
+    for (int i = 0; i < 2; i++)
+        acc.v[i] = neon_dot_pair(acc.v[i], neon_u2(twos, 4 * i), query + 32 * i,
+                                 neon_u2(twos, 4 * i + 2), query + 32 * i + 16);
+    return acc;
+}
+/* 16 bits to 16 bytes of 0 or 1. */
+VEC uint8x16_t neon_u1(const uint8_t *row) {
+    const uint8x8_t bit = {1, 2, 4, 8, 16, 32, 64, 128};
+    uint8x16_t spread = vcombine_u8(vdup_n_u8(row[0]), vdup_n_u8(row[1]));
+    return vandq_u8(vtstq_u8(spread, vcombine_u8(bit, bit)), vdupq_n_u8(1));
+}
+VEC i32x16 i32x16_dot_u1(i32x16 acc, const uint8_t *row, s8x64h query) {
+    for (int i = 0; i < 2; i++)
+        acc.v[i] = neon_dot_pair(acc.v[i], neon_u1(row + 4 * i), query + 32 * i,
+                                 neon_u1(row + 4 * i + 2), query + 32 * i + 16);
+    return acc;
+}
+
 #define INT_STEP 16
 VEC i32x16 i32x16_step(i32x16 acc, const void *a, const void *b, size_t n, int is_u8, int metric) {
     uint8_t x[16] = {0}, y[16] = {0};

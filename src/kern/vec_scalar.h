@@ -7,7 +7,8 @@
  *            8: lanes a, b that lie stride apart become a + b, a - b)
  *   i32x16   zero, add, to_f32, reduce4, store
  *   s8x64    64 bytes of a query made ready; dot_u8 adds the products with 64 codes of a row
- *   s8x128   128 bytes of a query, s8x64h 64 of them for half a line: dot_u4, dot_u6, half_u4, half_u6 (kern.h)
+ *   s8x128   128 bytes of a query, s8x64h 64 of them for half a line: dot_u1 (of s8x64h), dot_u2,
+ *            dot_u4, dot_u6, half_u2, half_u4, half_u6 (kern.h)
  *   panels   panel_dot adds the products of one 64-byte line (16 rows) with one word of a query
  *   tiles    TILE_Q x TILE_R accumulators, tile_store; where registers are few, PARTS parts of 16 lanes (vec_avx2.h)
  * max(a,b) is a > b ? a : b and min is a < b ? a : b, so that a NaN in a gives b. */
@@ -200,6 +201,21 @@ VEC i32x16 i32x16_dot_u6(i32x16 acc, const uint8_t *row, s8x128 query) {
 }
 VEC i32x16 i32x16_half_u6(i32x16 acc, const uint8_t *row, s8x64h query) {
     return scalar_dot_u6(acc, row, query, 32);
+}
+
+LAW i32x16 scalar_dot_u2(i32x16 acc, const uint8_t *row, const int8_t *query, int n) {
+    for (int i = 0; i < 2 * n; i++) acc.v[i % 16] += (uint32_t)(scalar_u2(row, n, i) * query[i]);
+    return acc;
+}
+VEC i32x16 i32x16_dot_u2(i32x16 acc, const uint8_t *row, s8x128 query) {
+    return scalar_dot_u2(acc, row, query, 64);
+}
+VEC i32x16 i32x16_half_u2(i32x16 acc, const uint8_t *row, s8x64h query) {
+    return scalar_dot_u2(acc, row, query, 32);
+}
+LAW i32x16 i32x16_dot_u1(i32x16 acc, const uint8_t *row, s8x64h query) {
+    for (int i = 0; i < 64; i++) acc.v[i % 16] += (uint32_t)((row[i / 8] >> i % 8 & 1) * query[i]);
+    return acc;
 }
 
 /* Integer pairs: what 16 (or n) elements of two vectors add to a sum. */

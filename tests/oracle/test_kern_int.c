@@ -1,15 +1,17 @@
-/* Integer kernels of every level against sums of 64 bits: codes of 8, 6 and 4 bits x s8 (rows, list), exact pairs, and the
+/* Integer kernels of every level against sums of 64 bits: codes of 8, 6, 4, 2 and 1 bits x s8 (rows, list), exact pairs, and the
  * batch scan.
  *
  * Rows, queries and panels end where memory ends; all values of both types occur, also the extreme ones alone. */
 #include "kern_codes.h"
 
-/* Code i of a row of 4-bit or 6-bit codes, as kern.h lays them out. */
+/* Code i of a row, as kern.h lays them out. */
 static int plain_code(const uint8_t *row, size_t bytes, size_t bits, size_t i) {
     if (bits == 8) return row[i];
+    if (bits == 1) return row[i / 8] >> i % 8 & 1;
     size_t line = i / 128 * (16 * bits), n = bytes - line < 16 * bits ? 32 : 64;
     size_t j = i % 128;
     row += line;
+    if (bits == 2) return row[j % (n / 2)] >> j / (n / 2) * 2 & 3;
     int code = row[j % n] >> j / n * 4 & 15;
     return bits == 4 ? code : code | (row[n + j % (n / 2)] >> j / (n / 2) * 2 & 3) << 4;
 }
@@ -19,6 +21,21 @@ static int32_t plain_dot_codes(const uint8_t *row, const int8_t *query, size_t b
     for (size_t i = 0; i < bytes * 8 / bits; i++) sum += plain_code(row, bytes, bits, i) * query[i];
     assert_true(sum >= INT32_MIN && sum <= INT32_MAX);
     return (int32_t)sum;
+}
+
+static kern_dot_u8s8_rows_fn rows_of(const struct kern *k, size_t bits) {
+    return bits == 8   ? k->dot_u8s8_rows
+           : bits == 6 ? k->dot_u6s8_rows
+           : bits == 4 ? k->dot_u4s8_rows
+           : bits == 2 ? k->dot_u2s8_rows
+                       : k->dot_u1s8_rows;
+}
+static kern_dot_u8s8_list_fn list_of(const struct kern *k, size_t bits) {
+    return bits == 8   ? k->dot_u8s8_list
+           : bits == 6 ? k->dot_u6s8_list
+           : bits == 4 ? k->dot_u4s8_list
+           : bits == 2 ? k->dot_u2s8_list
+                       : k->dot_u1s8_list;
 }
 
 /* Rows of `bits` bits a code, `line` bytes at least: a multiple of it. */
@@ -44,15 +61,11 @@ static void dots_are_exact(size_t bits, size_t line) {
         for (size_t i = 0; i < n_levels; i++) {
             const struct kern *k = level[i];
             got[n] = 77;
-            (bits == 8   ? k->dot_u8s8_rows
-             : bits == 6 ? k->dot_u6s8_rows
-                         : k->dot_u4s8_rows)(query, rows, stride, n, bytes, got);
+            rows_of(k, bits)(query, rows, stride, n, bytes, got);
             if (memcmp(got, want, n * sizeof *got) != 0)
                 fail_msg("%s rows: %zu rows of %zu bytes, %zu bits", k->name, n, bytes, bits);
             memset(got, 0, n * sizeof *got);
-            (bits == 8   ? k->dot_u8s8_list
-             : bits == 6 ? k->dot_u6s8_list
-                         : k->dot_u4s8_list)(query, list, n, bytes, got);
+            list_of(k, bits)(query, list, n, bytes, got);
             if (memcmp(got, want, n * sizeof *got) != 0)
                 fail_msg("%s list: %zu rows of %zu bytes, %zu bits", k->name, n, bytes, bits);
             assert_int_equal(got[n], 77);
@@ -73,6 +86,15 @@ static void u6s8_dots_are_exact(void **state) {
 static void u4s8_dots_are_exact(void **state) {
     (void)state;
     dots_are_exact(4, 32);
+}
+
+static void u2s8_dots_are_exact(void **state) {
+    (void)state;
+    dots_are_exact(2, 16);
+}
+static void u1s8_dots_are_exact(void **state) {
+    (void)state;
+    dots_are_exact(1, 8);
 }
 
 static uint32_t plain_pair(const uint8_t *a, const uint8_t *b, size_t dim, bool is_u8, int metric) {
@@ -118,6 +140,8 @@ int main(void) {
         cmocka_unit_test(u8s8_dots_are_exact),
         cmocka_unit_test(u6s8_dots_are_exact),
         cmocka_unit_test(u4s8_dots_are_exact),
+        cmocka_unit_test(u2s8_dots_are_exact),
+        cmocka_unit_test(u1s8_dots_are_exact),
         cmocka_unit_test(pairs_are_exact),
         cmocka_unit_test(scans_find_what_the_formula_says),
     };
