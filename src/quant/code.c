@@ -21,6 +21,7 @@
 #include "base/bits.h"
 #include "base/mem.h"
 #include "base/status.h"
+#include "quant/folding.h"
 #include "quant/scorer.h"
 #include "quant/sums.h"
 
@@ -105,14 +106,6 @@ void code_decode(const struct code *code, const uint8_t *row, float *out) {
     decode_part(code, row, 0, code->dim, out);
 }
 
-/* Rounded up: an upper bound of a root of a sum of squares that was computed in double, each term off
- * by at most `off` in all. */
-static float root_up(double l2sq, double off) {
-    double root = (sqrt(l2sq) + off) * (1 + 0x1p-20);
-    if (root == 0) return 0;
-    return root < (double)FLT_MAX ? nextafterf((float)root, INFINITY) : INFINITY;
-}
-
 /* |scale_x * x - scale_row * decoded| over a row. */
 static float residual(const struct code *code, const float *x, double scale_x, const uint8_t *row,
                       double scale_row) {
@@ -123,7 +116,7 @@ static float residual(const struct code *code, const float *x, double scale_x, c
         decode_part(code, row, i, n, decoded);
         sum += sums_residual(n, x + i, scale_x, decoded, scale_row);
     }
-    return root_up(sum, scale_x == 1 || scale_x == 0 ? 0 : 0x1p-48);
+    return folding_root_up(sum, scale_x == 1 || scale_x == 0 ? 0 : 0x1p-48);
 }
 
 /* The inverse length of a row's decoded vector, in double; 0 for zero. */

@@ -6,23 +6,9 @@
 #include "quant/code.h"
 
 #include <float.h>
-#include <math.h>
-#include <string.h>
 
+#include "quant/folding.h"
 #include "quant/scorer.h"
-
-/* Below it a step's inverse or square would leave f32; the range is then wider than what was seen. */
-#define STEP_MIN 0x1p-100f
-
-static float step_of(double low, double high) {
-    if (!(high > low)) return 0;
-    float step = (float)((high - low) / 255);
-    uint32_t bits;
-    memcpy(&bits, &step, sizeof bits);
-    bits = (bits + 0x1ffu) & ~0xffu;
-    memcpy(&step, &bits, sizeof step);
-    return step > STEP_MIN ? step : STEP_MIN;
-}
 
 /* The scale that encoding applies to a row first. */
 static double row_scale(const struct code *code, const float *row) {
@@ -47,7 +33,7 @@ void code_train(struct code *code, size_t n, const float *rows) {
         }
     }
     for (size_t i = 0; i < dim; i++) {
-        float step = step_of((double)low[i], (double)high[i]);
+        float step = folding_step(((double)high[i] - (double)low[i]) / 255);
         code->step[i] = step;
         code->inv_step[i] = step > 0 ? 1 / step : 0;
     }

@@ -34,24 +34,16 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "quant/folding.h"
 #include "quant/scorer.h"
 #include "quant/sums.h"
 
 #define U    0x1p-24
 #define TINY 0x1p-120
-/* Below it 1 / t would leave f32. */
-#define SCALE_MIN 0x1p-110f
 /* Beyond it squares underflow. */
 #define LENGTH_MIN_INVERSE 0x1p50f
-
-/* A float that is not below a double of at least 0. */
-static float round_up(double x) {
-    double more = x * (1 + 0x1p-18);
-    return more < (double)FLT_MAX / 2 ? nextafterf((float)more, INFINITY) : INFINITY;
-}
 
 static double weight_of(const struct code *code) { return scorer_is_l2(code) ? 2 : 1; }
 
@@ -106,37 +98,6 @@ static struct fold fold_sq8(struct scorer *scorer) {
     return fold;
 }
 
-/* A quantised vector: its scale, and sums over it and over what it leaves. */
-struct level {
-    float scale;         /* t; INFINITY where values are too large */
-    double sum, abs_sum; /* f */
-    double left_abs_sum; /* d */
-    double codes;        /* e */
-};
-
-/* Quantise values to s8 at out; the remainder takes their place. */
-static struct level quantise(const struct scorer *scorer, float *values, int8_t *out) {
-    const size_t dim = scorer->code->dim;
-    const float largest = scorer->kern->max_abs(values, dim);
-    struct level level = {.scale = largest / 127};
-    if (!(largest < FLT_MAX)) {
-        level.scale = INFINITY;
-        return level;
-    }
-    if (level.scale < SCALE_MIN) level.scale = 0;
-    const float inverse = level.scale > 0 ? 1 / level.scale : 0;
-    for (size_t at = 0, n; at < dim; at += n) {
-        float sums[4];
-        n = block_of(at, dim);
-        scorer->kern->quantise(values + at, level.scale, inverse, n, out + at, sums);
-        level.sum += (double)sums[0];
-        level.abs_sum += (double)sums[1];
-        level.left_abs_sum += (double)sums[2];
-        level.codes += (double)sums[3];
-    }
-    return level;
-}
-
 /* No estimate can be trusted: every one is 0, within INFINITY. */
 static void give_up(struct scorer *scorer) {
     memset(scorer->quantised, 0, scorer->code->bytes);
@@ -146,7 +107,7 @@ static void give_up(struct scorer *scorer) {
 }
 
 /* The cosine of u8 rows: the estimate is -(t dot) / (|q| |c|). */
-static float cosine_slack(const struct scorer *scorer, const struct level *level,
+static float cosine_slack(const struct scorer *scorer, const struct folding_level *level,
                           const float *left) {
     const size_t dim = scorer->code->dim;
     double left_sq =
@@ -154,7 +115,7 @@ static float cosine_slack(const struct scorer *scorer, const struct level *level
     double lost = sqrt(left_sq) * (double)scorer->inv;
     double rounding = level->abs_sum * (double)scorer->inv; /* >= |f| / |q| */
     double lengths = ((double)dim / 16 + 16) * (1 + lost);
-    return round_up(lost * (1 + 0x1p-11) + U * (8 + 8 * lost + rounding + lengths));
+    return folding_round_up(lost * (1 + 0x1p-11) + U * (8 + 8 * lost + rounding + lengths));
 }
 
 static void set_dot_bytes(struct scorer *scorer) {
@@ -162,7 +123,8 @@ static void set_dot_bytes(struct scorer *scorer) {
     const double g = weight_of(code);
     const bool l2 = scorer_is_l2(code);
     const struct fold fold = code->kind == CODE_U8 ? fold_u8(scorer) : fold_sq8(scorer);
-    const struct level level = quantise(scorer, scorer->folded, scorer->quantised);
+    const struct folding_level level =
+        folding_quantise(scorer->kern, code->dim, scorer->folded, scorer->quantised);
     scorer->scale = (float)-g * level.scale;
     scorer->settled = false;
     if (code->inv_at) { /* COSINE over u8 */
@@ -180,7 +142,7 @@ static void set_dot_bytes(struct scorer *scorer) {
     scorer->base = bias;
     scorer->bias = (float)bias;
     scorer->rounding = U * rounding + TINY;
-    scorer->slack = round_up(127.5 * g * level.left_abs_sum + scorer->rounding);
+    scorer->slack = folding_round_up(127.5 * g * level.left_abs_sum + scorer->rounding);
     scorer->slack_fine = scorer->slack;
     if (!(rounding < (double)FLT_MAX / 8) || level.scale == INFINITY) give_up(scorer);
 }
@@ -209,7 +171,7 @@ static void set_whole(struct scorer *scorer, const uint8_t *bytes) {
     scorer->bias = scorer->bias_fine = (float)bias;
     bool exact = dist_max + fabs(bias) <= 0x1p24;
     double rounding = 3 * fabs(bias) + 3 * term_max + 4 * dot_max;
-    scorer->slack = scorer->slack_fine = exact ? 0 : round_up(U * rounding);
+    scorer->slack = scorer->slack_fine = exact ? 0 : folding_round_up(U * rounding);
     scorer->scale_fine = 0;
 }
 
@@ -258,7 +220,8 @@ void scorer_refine(struct scorer *scorer) {
     scorer->slack_fine = scorer->slack;
     if (scorer->settled) return;
     const double g = weight_of(code);
-    const struct level level = quantise(scorer, scorer->folded, scorer->fine);
+    const struct folding_level level =
+        folding_quantise(scorer->kern, code->dim, scorer->folded, scorer->fine);
     scorer->settled = true;
     if (level.scale == 0) return;
     scorer->scale_fine = (float)-g * level.scale;
@@ -269,7 +232,7 @@ void scorer_refine(struct scorer *scorer) {
     }
     scorer->bias_fine = (float)(scorer->base + 127.5 * g * (double)level.scale * level.codes);
     double rounding = scorer->rounding + U * 512 * g * (level.abs_sum + level.left_abs_sum);
-    scorer->slack_fine = round_up(127.5 * g * level.left_abs_sum + rounding);
+    scorer->slack_fine = folding_round_up(127.5 * g * level.left_abs_sum + rounding);
 }
 
 /* ---- A stored sq8 row as the query -------------------------------------------------------------- */
@@ -293,7 +256,7 @@ static void prepare_rows(struct scorer *scorer) {
     }
     scorer->row_ready = true;
     scorer->row_scale = (float)(largest / 127);
-    if (!(scorer->row_scale > SCALE_MIN) || !(reach * 1e6 < (double)FLT_MAX)) {
+    if (!(scorer->row_scale > FOLDING_SCALE_MIN) || !(reach * 1e6 < (double)FLT_MAX)) {
         scorer->row_scale = 0; /* no fast way: decode, and set as a query */
         return;
     }
@@ -351,7 +314,7 @@ static void set_sq8_row(struct scorer *scorer, const uint8_t *row) {
     }
     scorer->scale = (float)(-g * scale * factor);
     scorer->bias = (float)(bias * factor);
-    scorer->slack = scorer->slack_fine = round_up(slack);
+    scorer->slack = scorer->slack_fine = folding_round_up(slack);
     scorer->scale_fine = 0;
 }
 
