@@ -16,7 +16,6 @@
 #include "base/epoch.h"
 
 #include <sched.h>
-#include <stdbool.h>
 #include <time.h>
 
 #define SPINS_BEFORE_SLEEP 64u
@@ -58,6 +57,17 @@ uint32_t epoch_enter(struct epoch *epoch) {
     full_fence();
     preferred = i;
     return i;
+}
+
+bool epoch_try_enter(struct epoch *epoch, uint32_t *slot) {
+    uint32_t begin = preferred == EPOCH_SLOTS ? 0 : preferred;
+    for (uint32_t i = 0; i < EPOCH_SLOTS; i++) {
+        *slot = (begin + i) % EPOCH_SLOTS;
+        if (!claim(epoch, *slot)) continue;
+        full_fence();
+        return true;
+    }
+    return false;
 }
 
 void epoch_leave(struct epoch *epoch, uint32_t slot) {

@@ -12,6 +12,7 @@
 #define KITH_BASE_EPOCH_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define EPOCH_SLOTS 256u
@@ -28,6 +29,8 @@ struct epoch {
 void epoch_init(struct epoch *epoch);
 /* A slot number; spins (with sched_yield) while all are claimed. */
 uint32_t epoch_enter(struct epoch *epoch);
+/* One more slot, for a thread that helps this one, if one is free: never waits, and is not preferred by later claims. */
+bool epoch_try_enter(struct epoch *epoch, uint32_t *slot);
 void epoch_leave(struct epoch *epoch, uint32_t slot);
 void epoch_wait(struct epoch *epoch);
 

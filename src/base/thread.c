@@ -16,7 +16,6 @@
  * it may need a lock that the exiting thread holds. */
 #include "base/thread.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -183,6 +182,16 @@ void thread_for(uint32_t threads, size_t n, size_t grain, thread_body body, void
     }
     loop.seats_most = threads - 1;
     run_with_pool(&loop);
+}
+
+void thread_rwlock_init(pthread_rwlock_t *lock) {
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+#if defined(__GLIBC__)
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+    pthread_rwlock_init(lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
 }
 
 uint32_t thread_cpus(void) {

@@ -5,6 +5,7 @@
 #ifndef KITH_BASE_THREAD_H
 #define KITH_BASE_THREAD_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,10 @@ typedef void (*thread_body)(void *context, uint32_t worker, size_t begin, size_t
 /* Run body over [0, n) in pieces of at most grain items, handed out in order; returns when all are done. If pool
  * threads cannot be had, the caller does the work alone: it always completes. */
 void thread_for(uint32_t threads, size_t n, size_t grain, thread_body body, void *context);
+
+/* Make a lock whose writers go before readers that come later, so that readers without end do not keep them out. A thread
+ * that holds it as a reader may not take it again. */
+void thread_rwlock_init(pthread_rwlock_t *lock);
 
 /* Online processors that this process may use, at least 1. */
 uint32_t thread_cpus(void);

@@ -3,6 +3,7 @@
  * Locks   `writers` (shared by adds, removals and updates; exclusive from pause to resume), then `changes` (one
  *         removal or update at a time), then those of rows.h. */
 #include "base/status.h"
+#include "base/thread.h"
 #include "index/file.h"
 #include "index/index.h"
 #include "index/scan.h"
@@ -29,7 +30,7 @@ int index_new_flat(struct kith_index **out, const struct index_spec *spec,
         mem_free(NULL, flat, sizeof *flat);
         return code;
     }
-    pthread_rwlock_init(&flat->writers, NULL);
+    thread_rwlock_init(&flat->writers);
     pthread_mutex_init(&flat->changes, NULL);
     *out = &flat->index;
     return KITH_OK;

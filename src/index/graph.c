@@ -59,7 +59,7 @@ int index_new_graph(struct kith_index **out, const struct index_spec *spec,
         mem_free(NULL, graph, sizeof(*graph));
         return code;
     }
-    pthread_rwlock_init(&graph->writers, NULL);
+    thread_rwlock_init(&graph->writers);
     pthread_mutex_init(&graph->removals, NULL);
     pthread_mutex_init(&graph->guard, NULL);
     *out = &graph->index;
@@ -73,26 +73,25 @@ static void add_component(kith_index_stats *stats, const char *name, uint64_t by
 
 static void graph_stats(const struct kith_index *index, kith_index_stats *stats) {
     const struct graph *graph = graph_of(index);
-    uint64_t entry = atomic_load(&graph->entry), links = 0, rows = 0, scratch = 0;
+    pthread_mutex_t *guard = (pthread_mutex_t *)(uintptr_t)&graph->guard;
+    uint64_t entry = atomic_load(&graph->entry), links = 0, rows = 0;
     uint32_t buffer[2 * GRAPH_MAX_M], n = graph_rows_n(graph);
     for (uint32_t row = 0; row < n; row++) {
         if (!rows_is_live(&index->rows, row)) continue;
         links += link_row_read(graph, row, 0, buffer);
         rows++;
     }
-    for (uint32_t i = 0; i < EPOCH_SLOTS; i++) {
-        if (graph->context[i])
-            scratch += sizeof(struct graph_context) + context_bytes(graph->context[i]);
-    }
     stats->max_degree = graph->degree;
     stats->levels = (uint32_t)entry == ROW_NONE ? 0 : (uint32_t)(entry >> 32) + 1;
     stats->mean_degree = rows > 0 ? (double)links / (double)rows : 0.0;
     stats->removed = graph->n_dead;
+    pthread_mutex_lock(guard);
     add_component(stats, "links", segs_bytes(&graph->links));
     add_component(stats, "upper links", segs_bytes(&graph->upper) + segs_bytes(&graph->upper_at));
     add_component(stats, "tree", segs_bytes(&graph->parent));
+    pthread_mutex_unlock(guard);
     add_component(stats, "dead list", graph->dead_cap * sizeof(uint32_t));
-    add_component(stats, "search scratch", scratch);
+    add_component(stats, "search scratch", atomic_load(&graph->context_bytes));
 }
 
 void graph_pause(struct kith_index *index) {

@@ -85,19 +85,21 @@ struct graph {
     uint64_t
         level_limit[GRAPH_LEVELS]; /* a row is of level l or higher when its hash is below [l] */
     struct segs links;             /* level 0 */
-    struct segs upper_at;          /* uint32_t a row: its first upper link row */
+    struct segs upper_at;          /* uint32_t a row, atomic: its first upper link row; 0: none */
     struct segs upper;             /* link rows of m links */
     struct segs parent; /* uint32_t a row: 1 + the row that must keep a link to it; 0: none */
-    uint32_t n_upper;
-    _Atomic uint64_t entry; /* top << 32 | row, so that both change at once */
+    _Atomic uint32_t n_upper;
+    _Atomic uint32_t n_room; /* rows that link rows were had for: those below may be linked */
+    _Atomic uint64_t entry;  /* top << 32 | row, so that both change at once */
     uint32_t *dead;
     _Atomic uint32_t n_dead;
-    uint32_t dead_cap;
+    _Atomic uint32_t dead_cap;
     pthread_mutex_t removals;
     pthread_rwlock_t writers;
     pthread_mutex_t guard;
     _Atomic uint8_t stripes[GRAPH_STRIPES];
-    struct graph_context *context[EPOCH_SLOTS];
+    struct graph_context *context[EPOCH_SLOTS]; /* each looked at by who holds the slot */
+    _Atomic uint64_t context_bytes;             /* of all of them */
 };
 
 static inline struct graph *graph_of(const struct kith_index *index) {
@@ -117,19 +119,27 @@ static inline uint32_t graph_degree(const struct graph *graph, uint32_t level) {
     return level == 0 ? graph->degree : graph->m;
 }
 
+static inline _Atomic uint32_t *graph_upper_at(const struct graph *graph, uint32_t row) {
+    return (_Atomic uint32_t *)(void *)segs_at(&graph->upper_at, row);
+}
+
 /* The link row of a row on a level that it has. */
 static inline _Atomic uint32_t *graph_links(const struct graph *graph, uint32_t row,
                                             uint32_t level) {
     if (level == 0) return (_Atomic uint32_t *)(void *)segs_at(&graph->links, row);
-    uint32_t first = *(const uint32_t *)(void *)segs_at(&graph->upper_at, row);
+    uint32_t first = atomic_load_explicit(graph_upper_at(graph, row), memory_order_relaxed);
     return (_Atomic uint32_t *)(void *)segs_at(&graph->upper, first + level - 1);
 }
 
-/* A row's link rows of a level above 0 lie inside `upper`: true unless a mapped file, whose large sections are verified
- * by check alone, is corrupt. */
-static inline bool graph_upper_fits(const struct graph *graph, uint32_t row, uint32_t level) {
-    uint32_t first = *(const uint32_t *)(void *)segs_at(&graph->upper_at, row);
-    return first > 0 && first < graph->n_upper && level <= graph->n_upper - first;
+/* The same on a level that the row should have, or NULL where its link rows do not lie inside `upper`: in a mapped file
+ * that is corrupt, for its large sections are verified by check alone, and for a moment while all rows are linked anew. */
+static inline _Atomic uint32_t *graph_links_if(const struct graph *graph, uint32_t row,
+                                               uint32_t level) {
+    if (level == 0) return graph_links(graph, row, 0);
+    uint32_t first = atomic_load_explicit(graph_upper_at(graph, row), memory_order_relaxed);
+    uint32_t n = atomic_load_explicit(&graph->n_upper, memory_order_relaxed);
+    if (first == 0 || first >= n || level > n - first) return NULL;
+    return (_Atomic uint32_t *)(void *)segs_at(&graph->upper, first + level - 1);
 }
 
 static inline uint32_t link_load(const _Atomic uint32_t *link) {
@@ -140,13 +150,14 @@ static inline void link_store(_Atomic uint32_t *link, uint32_t row) {
     atomic_store_explicit(link, row, memory_order_release);
 }
 
-/* graph_context.c: make a context able to walk `rows_n` rows with pools of ef; false when memory is short. */
+/* graph_context.c: the context of a slot that the caller holds, made at first; NULL when memory is short. */
+struct graph_context *context_of(struct graph *graph, uint32_t slot);
+/* Make a context able to walk `rows_n` rows with pools of ef; false when memory is short. */
 bool context_ready(struct graph_context *context, struct graph *graph, const struct store *store,
                    uint32_t rows_n, uint32_t ef);
 bool context_ready_filtered(struct graph_context *context, struct graph *graph, uint32_t rows_n,
                             uint32_t ef);
 void context_deinit(struct graph_context *context, struct graph *graph);
-uint64_t context_bytes(const struct graph_context *context);
 /* A fresh mark; afterwards no row counts as visited. */
 uint8_t context_mark(struct graph_context *context);
 
@@ -183,7 +194,7 @@ uint32_t prune_score(const struct store *store, struct graph_context *context, u
 
 /* Rows that may be linked are below this. */
 static inline uint32_t graph_rows_n(const struct graph *graph) {
-    uint32_t n = atomic_load(&graph->index.rows.n), room = segs_capacity(&graph->parent);
+    uint32_t n = atomic_load(&graph->index.rows.n), room = atomic_load(&graph->n_room);
     return n < room ? n : room;
 }
 

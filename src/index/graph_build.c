@@ -258,7 +258,8 @@ static void measure_batches(struct build *build, size_t n, const uint32_t *rows,
     }
 }
 
-/* Claim a reader slot a worker, and make its context; all that the batches need. */
+/* Claim a reader slot a worker, and make its context; all that the batches need. Builders that hold slots do not wait for
+ * more: with fewer there are fewer workers. */
 static bool build_init(struct build *build, bool alone) {
     struct graph *graph = build->graph;
     struct mem_account *owner = &graph->index.mem;
@@ -278,12 +279,14 @@ static bool build_init(struct build *build, bool alone) {
     ef = ef > 2 * graph->degree ? ef : 2 * graph->degree;
     if (alone) ok = tree_scratch_init(&build->tree, graph, build->rows_n) && ok;
     while (ok && build->threads < want) {
-        uint32_t slot = epoch_enter(&graph->index.rows.epoch);
+        uint32_t slot, first = build->threads == 0;
+        if (first)
+            slot = epoch_enter(&graph->index.rows.epoch);
+        else if (!epoch_try_enter(&graph->index.rows.epoch, &slot))
+            break;
         build->slots[build->threads++] = slot;
-        if (!graph->context[slot])
-            graph->context[slot] = mem_new(owner, sizeof(struct graph_context));
-        ok = graph->context[slot] &&
-             context_ready(graph->context[slot], graph, build->store, build->rows_n, ef);
+        struct graph_context *context = context_of(graph, slot);
+        ok = context && context_ready(context, graph, build->store, build->rows_n, ef);
     }
     return ok;
 }
@@ -298,16 +301,18 @@ static bool reserve_links(struct graph *graph, size_t n, const uint32_t *rows) {
     ok = segs_reserve(&graph->links, rows_n, owner) &&
          segs_reserve(&graph->parent, rows_n, owner) &&
          segs_reserve(&graph->upper_at, rows_n, owner);
+    if (ok) atomic_store(&graph->n_room, segs_capacity(&graph->parent));
     for (size_t i = 0; ok && i < n; i++) {
         uint32_t level = graph_level_of(graph, rows[i]);
-        uint32_t *at = (uint32_t *)(void *)segs_at(&graph->upper_at, rows[i]);
-        if (level == 0 || *at != 0) continue;
+        _Atomic uint32_t *at = graph_upper_at(graph, rows[i]);
+        if (level == 0 || atomic_load_explicit(at, memory_order_relaxed) != 0) continue;
         /* 0 means none yet: the first link row of `upper` is left unused. */
-        uint32_t first = graph->n_upper > 0 ? graph->n_upper : 1;
+        uint32_t n_upper = atomic_load_explicit(&graph->n_upper, memory_order_relaxed);
+        uint32_t first = n_upper > 0 ? n_upper : 1;
         ok = segs_reserve(&graph->upper, first + level, owner);
         if (ok) {
-            *at = first;
-            graph->n_upper = first + level;
+            atomic_store_explicit(at, first, memory_order_relaxed);
+            atomic_store_explicit(&graph->n_upper, first + level, memory_order_relaxed);
         }
     }
     pthread_mutex_unlock(&graph->guard);
@@ -487,7 +492,7 @@ int graph_relink(struct graph *graph, kith_error *err) {
     for (uint32_t row = 0; row < n; row++) {
         if (row < graph_rows_n(graph)) {
             tree_set_parent(graph, row, ROW_NONE);
-            *(uint32_t *)(void *)segs_at(&graph->upper_at, row) = 0;
+            atomic_store_explicit(graph_upper_at(graph, row), 0, memory_order_relaxed);
         }
         if (rows_is_live(rows, row))
             live[n_live++] = row;

@@ -14,7 +14,7 @@ static bool is_linked(const struct graph *graph, uint32_t row) {
 }
 
 static bool upper_fits(const struct graph *graph, uint32_t row, uint32_t level) {
-    return level == 0 || graph_upper_fits(graph, row, level);
+    return graph_links_if(graph, row, level) != NULL;
 }
 
 /* What is wrong with link i of a row's level, or NULL. rows_n: all row numbers are below. */
@@ -222,14 +222,12 @@ int graph_repair(struct kith_index *index, uint64_t *mended, kith_error *err) {
     }
     uint32_t n = graph_rows_n(graph), ef = graph->index.options.ef_construction;
     uint32_t slot = epoch_enter(&index->rows.epoch);
-    if (!graph->context[slot])
-        graph->context[slot] = mem_new(&index->mem, sizeof(struct graph_context));
-    if (!graph->context[slot] || !tree_scratch_init(&tree, graph, n) ||
-        !context_ready(graph->context[slot], graph, rows_store(&index->rows), n,
-                       ef > 512 ? ef : 512))
+    struct graph_context *context = context_of(graph, slot);
+    if (!context || !tree_scratch_init(&tree, graph, n) ||
+        !context_ready(context, graph, rows_store(&index->rows), n, ef > 512 ? ef : 512))
         code = FAIL(err, KITH_ENOMEM, "no memory to repair %u rows", n);
     else
-        here = mend_locked(graph, graph->context[slot], &tree);
+        here = mend_locked(graph, context, &tree);
     if (code == KITH_OK && here == 0) here = 1; /* parents alone were wrong: the tree is new */
     epoch_leave(&index->rows.epoch, slot);
     tree_scratch_deinit(&tree, graph);

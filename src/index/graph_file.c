@@ -70,6 +70,7 @@ int graph_load(struct kith_index *index, const struct index_file *file, kith_err
     TRY(index_file_section(file, FILE_TAG_DEAD, meta.dead * sizeof(uint32_t), &bytes, &n, err));
     memcpy(&graph->alpha, &meta.alpha, sizeof(meta.alpha));
     graph->n_upper = meta.upper;
+    graph->n_room = meta.rows;
     atomic_store(&graph->entry, meta.entry);
     if (meta.dead == 0) return KITH_OK;
     graph->dead = mem_new(owner, n);

@@ -94,21 +94,19 @@ static int unlink_dead(struct graph *graph, kith_error *err) {
     uint32_t slot = epoch_enter(&graph->index.rows.epoch);
     const struct store *store = rows_store(&graph->index.rows);
     int code = KITH_OK;
-    if (!graph->context[slot]) graph->context[slot] = mem_new(owner, sizeof(struct graph_context));
-    if (!sweep || !dead || !graph->context[slot] || !tree_scratch_init(&tree, graph, n) ||
-        !context_ready(graph->context[slot], graph, store, n,
-                       ef > MOST_CANDIDATES ? ef : MOST_CANDIDATES)) {
+    struct graph_context *context = context_of(graph, slot);
+    if (!sweep || !dead || !context || !tree_scratch_init(&tree, graph, n) ||
+        !context_ready(context, graph, store, n, ef > MOST_CANDIDATES ? ef : MOST_CANDIDATES)) {
         code = FAIL(err, KITH_ENOMEM, "no memory to unlink %u rows of %u", graph->n_dead, n);
         goto done;
     }
     for (uint32_t i = 0; i < graph->n_dead; i++) bits_set(dead, graph->dead[i]);
-    *sweep = (struct sweep){
-        .graph = graph, .store = store, .dead = dead, .context = graph->context[slot]};
+    *sweep = (struct sweep){.graph = graph, .store = store, .dead = dead, .context = context};
     sweep_rows(sweep, n);
     uint32_t entry = next_entry(graph, dead, n, &top);
     for (uint32_t i = 0; i < graph->n_dead; i++) tree_set_parent(graph, graph->dead[i], ROW_NONE);
     atomic_store(&graph->entry, entry_pack(entry, top));
-    if (entry != ROW_NONE) tree_rebuild(graph, graph->context[slot], &tree, entry, top);
+    if (entry != ROW_NONE) tree_rebuild(graph, context, &tree, entry, top);
 done:
     epoch_leave(&graph->index.rows.epoch, slot);
     tree_scratch_deinit(&tree, graph);

@@ -51,12 +51,6 @@ static void plan_init(struct plan *plan, struct graph *graph, const struct searc
     plan->budget = (uint64_t)(2.0 * share * n) + 16u * plan->ef;
 }
 
-static struct graph_context *slot_context(struct graph *graph, uint32_t slot) {
-    if (!graph->context[slot])
-        graph->context[slot] = mem_new(&graph->index.mem, sizeof(struct graph_context));
-    return graph->context[slot];
-}
-
 static uint32_t n_dead_of(const struct graph *graph, const graph_key *keys, uint32_t n) {
     uint32_t n_dead = 0;
     if (atomic_load_explicit(&graph->n_dead, memory_order_relaxed) == 0) return 0;
@@ -150,7 +144,7 @@ static enum outcome search_slot(const struct plan *plan, uint32_t slot, const fl
                                 int64_t *ids, float *dists) {
     struct graph *graph = plan->graph;
     const struct search_call *call = plan->call;
-    struct graph_context *context = slot_context(graph, slot);
+    struct graph_context *context = context_of(graph, slot);
     const struct store *store = rows_store(&graph->index.rows);
     uint64_t entry = atomic_load_explicit(&graph->entry, memory_order_acquire);
     uint32_t rows_n = graph_rows_n(graph), n;

@@ -29,8 +29,8 @@ static inline void gather_unseen(const struct graph_walk *walk, uint32_t row, ui
                                  uint8_t mark, struct unseen *unseen) {
     const struct segs *codes = &walk->store->walk_rows;
     unseen->n = 0;
-    if (level > 0 && !graph_upper_fits(walk->graph, row, level)) return;
-    const _Atomic uint32_t *links = graph_links(walk->graph, row, level);
+    const _Atomic uint32_t *links = graph_links_if(walk->graph, row, level);
+    if (!links) return;
     uint32_t degree = graph_degree(walk->graph, level);
     uint8_t *visited = walk->context->visited;
     uint32_t n = 0;

@@ -5,17 +5,11 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "base/thread.h"
 #include "index/rows_store.h"
 
 static void init_locks(struct rows *rows) {
-    pthread_rwlockattr_t attr;
-    pthread_rwlockattr_init(&attr);
-#if defined(__GLIBC__)
-    /* Adds without end must not keep out the one that changes the store. */
-    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-#endif
-    pthread_rwlock_init(&rows->layout, &attr);
-    pthread_rwlockattr_destroy(&attr);
+    thread_rwlock_init(&rows->layout);
     pthread_mutex_init(&rows->ids_lock, NULL);
     pthread_mutex_init(&rows->commit_lock, NULL);
 }

@@ -221,8 +221,10 @@ static int store_build(struct rows *rows, struct store *old, struct store *store
     else if (store->walk.kind == CODE_SQ8)
         TRY(train_anew(&store->walk, rows, old, batch, err));
     if (store->has_orig && !store->shared && old->has_orig && !old->shared) {
-        if (!segs_reserve(&old->orig_rows, n, rows->owner))
-            return FAIL(err, KITH_ENOMEM, "no memory for %u rows", n);
+        pthread_mutex_lock(&rows->ids_lock); /* figures are read under it */
+        bool made = segs_reserve(&old->orig_rows, n, rows->owner);
+        pthread_mutex_unlock(&rows->ids_lock);
+        if (!made) return FAIL(err, KITH_ENOMEM, "no memory for %u rows", n);
         store->orig_rows =
             old->orig_rows; /* handed over once published; until then store_free must not see it */
     }
