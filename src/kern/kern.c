@@ -13,7 +13,7 @@
 #include "kern/cpu.h"
 #include "kern/level.h"
 
-#define MAX_LEVELS 6
+#define MAX_LEVELS 7
 
 static struct kern levels[MAX_LEVELS];
 static size_t n_levels;
@@ -33,6 +33,7 @@ static void add_levels(void) {
     if (cpu->avx2) add_level(kern_fill_avx2);
     if (cpu->avx512) add_level(kern_fill_avx512);
     if (cpu->vnni) add_level(kern_fill_avx512vnni);
+    if (cpu->vbmi) add_level(kern_fill_avx512vbmi);
     if (cpu_amx()) add_level(kern_fill_amx);
 #elif defined(__aarch64__)
     add_level(kern_fill_neon);

@@ -74,12 +74,36 @@ struct kern_scan {
     uint32_t *n_hits;
 };
 
+/* In-register scan of 4-bit codes ("fast scan"). A block holds m nibbles of each of KERN_BLOCK rows, m a multiple of 4,
+ * in lines of 64 bytes: line g, byte 4 r + k has nibble 4 g + k of row r in its lower half and of row r + 16 in its
+ * upper half, r < 16, k < 4. This layout is the same at every instruction set and goes into files. lut[m][16] has a table
+ * for each nibble; the sum of a row is that of lut[i][nibble i] over all i < m, exactly, below 2^24: m is at most 65536.
+ * Blocks lie `stride` bytes apart, at least 16 m; what else they hold is the caller's. No address need be aligned. */
+#define KERN_BLOCK 32u
+typedef void (*kern_fastscan_sums_fn)(const uint8_t *lut, size_t m, const uint8_t *blocks,
+                                      size_t stride, size_t n, uint32_t *sums);
+/* The same with distances and selection fused in. At offsets `term`, `factor` and `error` of a block lie 32 f32, one a
+ * row; factor and error may be 0, which is: none.
+ *     dist = fma(factor[row], fma(scale, sum, shift), term[row] + bias)    or, where there is no factor,
+ *     dist = fma(scale, sum, term[row] + bias)
+ *     bit row of mask = (error ? fma(-margin, error[row], dist) : dist) <= limit
+ * each sum and fma being one rounding, the same bits at every instruction set. Rows that a last block lacks are
+ * computed like others. */
+struct kern_fastscan {
+    const uint8_t *lut, *blocks;
+    size_t m, stride, n; /* nibbles a row, bytes from block to block, blocks */
+    size_t term, factor, error;
+    float scale, shift, bias, margin, limit;
+    float *dist;    /* n x 32 */
+    uint32_t *mask; /* n */
+};
+
 /* Exact integer pairs for the public arithmetic: both vectors i8 or both u8. Sums modulo 2^32 (they fit: at most
  * 65536*255*255); DOT of i8 is to be read as int32_t. */
 typedef uint32_t (*kern_int_fn)(const void *a, const void *b, size_t dim);
 
 struct kern {
-    const char *name; /* "scalar", "avx2", "avx512", "avx512vnni", "amx", "neon" */
+    const char *name; /* "scalar", "avx2", "avx512", "avx512vnni", "avx512vbmi", "amx", "neon" */
     kern_pair_fn pair[KERN_TYPES][KERN_METRICS];
     kern_rows_fn rows[KERN_TYPES][KERN_METRICS];
     kern_list_fn list[KERN_TYPES][KERN_METRICS];
@@ -89,6 +113,8 @@ struct kern {
     size_t (*panel_bytes)(size_t bytes);
     void (*pack_u8)(const uint8_t *rows, size_t stride, size_t n, size_t bytes, uint8_t *panels);
     void (*scan_u8s8)(const struct kern_scan *scan);
+    kern_fastscan_sums_fn fastscan_sums;
+    void (*fastscan)(const struct kern_fastscan *scan);
     kern_int_fn int_pair[2][KERN_METRICS]; /* [0] i8, [1] u8 */
     /* n elements from or to f32; f16 and bf16 round to nearest even, overflow to infinity. */
     void (*to_f32[KERN_TYPES])(const void *in, size_t n, float *out);

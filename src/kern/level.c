@@ -69,6 +69,17 @@ STEPS_OF(PART)
 #include "kern/convert_tmpl.c"
 #include "kern/fold_tmpl.c"
 #include "kern/hadamard_tmpl.c"
+
+#if defined(KERN_PLAIN)
+#include "kern/fast_scalar.h"
+#elif defined(__AVX512F__)
+#include "kern/fast_avx512.h"
+#elif defined(__AVX2__)
+#include "kern/fast_avx2.h"
+#else
+#include "kern/fast_neon.h"
+#endif
+#include "kern/fastscan_tmpl.c"
 #include "kern/lattice_tmpl.c"
 
 #define FILL_DIST(kern, index, type)                     \
@@ -107,6 +118,8 @@ static void fill_floats(struct kern *kern) {
     kern->multiply = multiply;
     kern->hadamard = hadamard;
     kern->butterfly = butterfly;
+    kern->fastscan_sums = fastscan_sums;
+    kern->fastscan = fastscan;
     kern->lattice_fit = lattice_fit;
     kern->lattice_code = lattice_code;
     kern->subset_tables = subset_tables;

@@ -42,6 +42,7 @@ void kern_fill_scalar(struct kern *kern);
 void kern_fill_avx2(struct kern *kern);
 void kern_fill_avx512(struct kern *kern);
 void kern_fill_avx512vnni(struct kern *kern);
+void kern_fill_avx512vbmi(struct kern *kern);
 void kern_fill_amx(struct kern *kern);
 void kern_fill_neon(struct kern *kern);
 

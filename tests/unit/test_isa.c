@@ -60,6 +60,7 @@ static int check_levels(const char *wanted) {
     if (!has_level("scalar")) return 1;
     if (has_level("avx2") != cpu->avx2 || has_level("avx512") != cpu->avx512) return 2;
     if (has_level("avx512vnni") != cpu->vnni || has_level("amx") != cpu_amx()) return 3;
+    if (has_level("avx512vbmi") != cpu->vbmi) return 5;
     return has_level("neon") == cpu->neon ? 0 : 4;
 }
 
@@ -70,7 +71,7 @@ static void levels_are_those_of_the_machine(void **state) {
 
 static void any_level_can_be_forced(void **state) {
     (void)state;
-    const char *names[] = {NULL, "", "scalar", "avx2", "avx512", "avx512vnni", "amx", "neon"};
+    const char *names[] = {NULL, "", "scalar", "avx2", "avx512", "avx512vnni", "avx512vbmi", "amx", "neon"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_int_equal(in_child(check_choice, names[i]), 0);
 }
