@@ -1,9 +1,9 @@
 /* A fast random rotation: an orthogonal map of a vector that looks random, in O(d log d) and without a matrix.
  *
  * The vector is padded with zeros to a multiple of 64, p in all. Then comes a few times: random signs, and a Hadamard
- * transform of the first or (in turn) the last w elements, w the largest power of two in p; unless w = p, each pair of
- * these is followed by the sum and difference of the two halves. Each step is scaled to be orthogonal. Nothing but the
- * seed is random, and nothing but (dim, seed) need be stored.
+ * transform of the first or (in turn) the last w elements, w the largest power of two in p; in the middle, unless w = p,
+ * random signs, and the sum and difference of the two halves. Each step is scaled to be orthogonal. Nothing but the seed
+ * is random, and nothing but (dim, seed) need be stored.
  *
  * Invariants
  *   1. Exactly computed, lengths and dot products are kept: |R x| = |x| and (R x)(R y) = x y.
