@@ -5,25 +5,23 @@
  * rows 0 to 15. */
 #ifdef __AVX512VBMI__
 
-#define FAST_LINES  SIZE_MAX
-#define FAST_BLOCKS 2
+#define FAST_LINES SIZE_MAX
+#define FAST_TURNS 2
 typedef struct {
     i32x16 row[2];
 } fast_acc;
-typedef __m512i fast_table;
-VEC fast_table fast_load(const uint8_t *lut) { return _mm512_loadu_si512(lut); }
 VEC fast_acc fast_zero(void) { return (fast_acc){{i32x16_zero(), i32x16_zero()}}; }
 /* Lower halves of the bytes, and which table each is of; vpermb ignores the rest. */
 VEC __m512i avx512_places(__m512i codes) {
     return _mm512_ternarylogic_epi32(codes, _mm512_set1_epi8(15), _mm512_set1_epi32(0x30201000),
                                      0xea);
 }
-VEC i32x16 avx512_look_up(i32x16 row, __m512i codes, fast_table table) {
+VEC i32x16 avx512_look_up(i32x16 row, __m512i codes, __m512i table) {
     return (i32x16)_mm512_dpbusd_epi32(
         (__m512i)row, _mm512_permutexvar_epi8(avx512_places(codes), table), _mm512_set1_epi8(1));
 }
-VEC fast_acc fast_step(fast_acc acc, const uint8_t *line, fast_table table) {
-    __m512i codes = _mm512_loadu_si512(line);
+VEC fast_acc fast_step(fast_acc acc, const uint8_t *line, const uint8_t *tables) {
+    __m512i codes = _mm512_loadu_si512(line), table = _mm512_loadu_si512(tables);
     acc.row[0] = avx512_look_up(acc.row[0], codes, table);
     acc.row[1] = avx512_look_up(acc.row[1], _mm512_srli_epi16(codes, 4), table);
     return acc;
@@ -35,24 +33,23 @@ VEC void fast_sums(fast_acc acc, i32x16 *rows) {
 
 #else
 
-#define FAST_LINES  256 /* one sum of at most 255 a line in each lane */
-#define FAST_BLOCKS 1
+#define FAST_LINES 256 /* one sum of at most 255 a line in each lane */
+#define FAST_TURNS 1
 typedef struct {
     __m512i all[2], odd[2];
 } fast_acc;
-typedef __m512i fast_table;
-VEC fast_table fast_load(const uint8_t *lut) { return _mm512_loadu_si512(lut); }
 VEC fast_acc fast_zero(void) {
     __m512i zero = _mm512_setzero_si512();
     return (fast_acc){{zero, zero}, {zero, zero}};
 }
-VEC fast_acc fast_step(fast_acc acc, const uint8_t *line, fast_table table) {
+VEC fast_acc fast_step(fast_acc acc, const uint8_t *line, const uint8_t *tables) {
     const __m512i fours =
         _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
     const __m512i lanes = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     const __m512i low = _mm512_set1_epi8(15);
     __m512i codes =
         _mm512_permutexvar_epi32(lanes, _mm512_shuffle_epi8(_mm512_loadu_si512(line), fours));
+    __m512i table = _mm512_loadu_si512(tables);
     __m512i r0 = _mm512_shuffle_epi8(table, _mm512_and_si512(codes, low));
     __m512i r1 = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(codes, 4), low));
     acc.all[0] = _mm512_add_epi16(acc.all[0], r0);

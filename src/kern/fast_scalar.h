@@ -1,20 +1,18 @@
 /* Fast scan in plain C: the law of the other fast_*.h. Words: fastscan_tmpl.c. */
-#define FAST_LINES  SIZE_MAX
-#define FAST_BLOCKS 1
+#define FAST_LINES SIZE_MAX
+#define FAST_TURNS 1
 typedef struct {
     i32x16 row[2];
 } fast_acc;
-typedef const uint8_t *fast_table;
-VEC fast_table fast_load(const uint8_t *lut) { return lut; }
 VEC fast_acc fast_zero(void) {
     fast_acc acc = {{{{0}}, {{0}}}};
     return acc;
 }
-LAW fast_acc fast_step(fast_acc acc, const uint8_t *line, fast_table table) {
+LAW fast_acc fast_step(fast_acc acc, const uint8_t *line, const uint8_t *tables) {
     for (int row = 0; row < 16; row++)
         for (int k = 0; k < 4; k++) {
-            acc.row[0].v[row] += table[16 * k + (line[4 * row + k] & 15)];
-            acc.row[1].v[row] += table[16 * k + (line[4 * row + k] >> 4)];
+            acc.row[0].v[row] += tables[16 * k + (line[4 * row + k] & 15)];
+            acc.row[1].v[row] += tables[16 * k + (line[4 * row + k] >> 4)];
         }
     return acc;
 }

@@ -4,45 +4,38 @@
  *            that line g is looked up in
  *   1. Sums are whole numbers, so that every order of the additions gives the same; FAST_LINES lines may be added before
  *      the narrow sums of an instruction set could overflow, then fast_sums() adds them to 32-bit lanes.
- *   2. FAST_BLOCKS blocks go together and share what is loaded of the tables.
+ *   2. Lines take FAST_TURNS accumulators in turn, as many as hide how long an addition takes.
+ *   3. Blocks go one after the other: one stream of memory, which the hardware's prefetcher follows.
  *
- * The words, in fast_*.h: fast_acc, fast_zero(), fast_table (a line of the lut), fast_load, fast_step(acc, line, table),
- * fast_sums(acc, rows): adds the sums of rows 0..15 and 16..31 to rows[0] and rows[1]. */
+ * The words, in fast_*.h: fast_acc, fast_zero(), fast_step(acc, line, tables), fast_sums(acc, rows), which adds the sums
+ * of rows 0..15 and 16..31 to rows[0] and rows[1]. */
 
-VEC void fast_blocks(const uint8_t *lut, size_t lines, const uint8_t *blocks, size_t stride,
-                     i32x16 *rows, const int n_b) {
-    for (int b = 0; b < 2 * n_b; b++) rows[b] = i32x16_zero();
-    for (size_t from = 0; from < lines; from += FAST_LINES) {
-        size_t to = lines - from < FAST_LINES ? lines : from + FAST_LINES;
-        fast_acc acc[FAST_BLOCKS];
+/* Sums of rows 0..15 and 16..31 of a block. */
+VEC void fast_block(const uint8_t *lut, size_t lines, const uint8_t *block, i32x16 rows[2]) {
+    rows[0] = rows[1] = i32x16_zero();
+    while (lines > 0) {
+        size_t n = lines < FAST_LINES ? lines : FAST_LINES, line = 0;
+        fast_acc acc[FAST_TURNS];
+        for (int turn = 0; turn < FAST_TURNS; turn++) acc[turn] = fast_zero();
+        for (; line + FAST_TURNS <= n; line += FAST_TURNS)
 #pragma GCC unroll 4
-        for (int b = 0; b < n_b; b++) acc[b] = fast_zero();
-        for (size_t line = from; line < to; line++) {
-            fast_table table = fast_load(lut + 64 * line);
-#pragma GCC unroll 4
-            for (int b = 0; b < n_b; b++)
-                acc[b] = fast_step(acc[b], blocks + (size_t)b * stride + 64 * line, table);
-        }
-#pragma GCC unroll 4
-        for (int b = 0; b < n_b; b++) fast_sums(acc[b], rows + 2 * b);
+            for (size_t turn = 0; turn < FAST_TURNS; turn++)
+                acc[turn] =
+                    fast_step(acc[turn], block + 64 * (line + turn), lut + 64 * (line + turn));
+        for (; line < n; line++) acc[0] = fast_step(acc[0], block + 64 * line, lut + 64 * line);
+        for (int turn = 0; turn < FAST_TURNS; turn++) fast_sums(acc[turn], rows);
+        lines -= n;
+        lut += 64 * n;
+        block += 64 * n;
     }
-}
-
-VEC void fast_store(const i32x16 *rows, uint32_t *sums, const int n_b) {
-    memcpy(sums, rows, (size_t)n_b * KERN_BLOCK * sizeof *sums);
 }
 
 static void fastscan_sums(const uint8_t *lut, size_t m, const uint8_t *blocks, size_t stride,
                           size_t n, uint32_t *sums) {
-    i32x16 rows[2 * FAST_BLOCKS];
-    size_t i = 0;
-    for (; i + FAST_BLOCKS <= n; i += FAST_BLOCKS) {
-        fast_blocks(lut, m / 4, blocks + i * stride, stride, rows, FAST_BLOCKS);
-        fast_store(rows, sums + i * KERN_BLOCK, FAST_BLOCKS);
-    }
-    for (; i < n; i++) {
-        fast_blocks(lut, m / 4, blocks + i * stride, stride, rows, 1);
-        fast_store(rows, sums + i * KERN_BLOCK, 1);
+    for (size_t i = 0; i < n; i++) {
+        i32x16 rows[2];
+        fast_block(lut, m / 4, blocks + i * stride, rows);
+        memcpy(sums + i * KERN_BLOCK, rows, sizeof rows);
     }
 }
 
@@ -65,18 +58,14 @@ VEC unsigned fast_select(const struct kern_fastscan *scan, const uint8_t *block,
     return f32x16_le(far, f32x16_set1(scan->limit));
 }
 
-VEC void fast_selects(const struct kern_fastscan *scan, size_t i, const int n_b) {
-    const uint8_t *block = scan->blocks + i * scan->stride;
-    float *dist = scan->dist + i * KERN_BLOCK;
-    i32x16 rows[2 * FAST_BLOCKS];
-    fast_blocks(scan->lut, scan->m / 4, block, scan->stride, rows, n_b);
-    for (int b = 0; b < n_b; b++, block += scan->stride, dist += KERN_BLOCK)
-        scan->mask[i + (size_t)b] = fast_select(scan, block, 0, rows[2 * b], dist) |
-                                    fast_select(scan, block, 16, rows[2 * b + 1], dist) << 16;
-}
-
-static void fastscan(const struct kern_fastscan *scan) {
-    size_t i = 0;
-    for (; i + FAST_BLOCKS <= scan->n; i += FAST_BLOCKS) fast_selects(scan, i, FAST_BLOCKS);
-    for (; i < scan->n; i++) fast_selects(scan, i, 1);
+static void fastscan(const struct kern_fastscan *given) {
+    const struct kern_fastscan scan = *given; /* a copy, which no store below can change */
+    for (size_t i = 0; i < scan.n; i++) {
+        const uint8_t *block = scan.blocks + i * scan.stride;
+        float *dist = scan.dist + i * KERN_BLOCK;
+        i32x16 rows[2];
+        fast_block(scan.lut, scan.m / 4, block, rows);
+        scan.mask[i] = fast_select(&scan, block, 0, rows[0], dist) |
+                       fast_select(&scan, block, 16, rows[1], dist) << 16;
+    }
 }

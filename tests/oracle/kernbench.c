@@ -4,7 +4,7 @@
  *
  * Rows lie in a working set of 16 KiB (first cache), 512 KiB (second) or MIB mebibytes (memory; choose more than the
  * last cache has). rows goes through the set in order; list takes batches of 32 rows in random order, as a walk over a
- * graph does; tile has 64 queries, scan 96. Figures are the best of repeated passes, in CPU time of the thread: GB/s of
+ * graph does; tile has 64 queries, scan 96; fastscan's rows are blocks of 32 rows of DIM / 4 nibbles. Figures are the best of repeated passes, in CPU time of the thread: GB/s of
  * row bytes and millions of rows a second, or G multiply-adds a second. The first lines are what the machine gives a
  * plain loop: reading, and multiply-adds in registers (16 lanes of f32, 64 of int8). */
 #include <stdint.h>
@@ -105,6 +105,27 @@ static void run_pack(struct bench *b) {
     b->kern->pack_u8((const uint8_t *)b->rows, b->stride, b->n, b->bytes, b->panels);
 }
 static void run_scan(struct bench *b) { b->kern->scan_u8s8(&b->scan); }
+/* Blocks of 32 rows take the place of rows; nibbles are all of a block. */
+static void run_fastscan_sums(struct bench *b) {
+    uint8_t *lut = (uint8_t *)b->codes;
+    for (size_t i = 0; i < b->n; i += 64)
+        b->kern->fastscan_sums(lut, b->bytes / 16, (const uint8_t *)b->rows + i * b->stride,
+                               b->stride, b->n - i < 64 ? b->n - i : 64, (uint32_t *)b->out);
+}
+static void run_fastscan(struct bench *b) {
+    static uint32_t mask[64];
+    struct kern_fastscan scan = {.lut = (uint8_t *)b->codes,
+                                 .m = b->bytes / 16,
+                                 .stride = b->stride,
+                                 .scale = 1,
+                                 .dist = b->out,
+                                 .mask = mask};
+    for (size_t i = 0; i < b->n; i += 64) {
+        scan.blocks = (const uint8_t *)b->rows + i * b->stride;
+        scan.n = b->n - i < 64 ? b->n - i : 64;
+        b->kern->fastscan(&scan);
+    }
+}
 static void run_to_f32(struct bench *b) { b->kern->to_f32[b->type](b->rows, b->dim, b->out); }
 static void run_encode_u8(struct bench *b) {
     b->kern->encode_u8(b->queries, b->queries + b->dim, b->queries + 2 * b->dim, b->dim,
@@ -256,6 +277,10 @@ static void bench_codes(struct bench *b) {
     line_sets(b, "list u6s8", run_u6_list, half_lines * 48, half_lines * 48 + 4);
     line_sets(b, "rows u4s8", run_u4_rows, half_lines * 32, half_lines * 32);
     line_sets(b, "list u4s8", run_u4_list, half_lines * 32, half_lines * 32);
+    size_t nibbles =
+        bits_round_up(b->dim, 16) / 4; /* of PQ with four dimensions each, or of RaBitQ */
+    line_sets(b, "fastscan sums", run_fastscan_sums, 16 * nibbles, 16 * nibbles);
+    line_sets(b, "fastscan", run_fastscan, 16 * nibbles, 16 * nibbles + 64);
     b->bytes = b->stride = bytes;
     b->n = (256u << 10) / bytes / 16 * 16;
     if (b->n < 16) b->n = 16;
