@@ -59,7 +59,8 @@ struct kmeans_options {
 };
 
 struct kmeans_report {
-    double objective; /* sum of the rows' distances from the centroids returned, in their clusters */
+    double
+        objective; /* sum of the rows' distances from the centroids returned, in their clusters */
     uint32_t iterations; /* made */
     size_t n_rows;       /* trained on */
     size_t repairs;      /* empty clusters that were given a row */
