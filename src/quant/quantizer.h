@@ -70,6 +70,9 @@ struct quantizer_scorer {
     const struct quantizer *quantizer;
     float
         slack; /* |estimate - exact score| of any row whose code is sound, for the query that is set */
+    float
+        centre_dist; /* |q - c| of the centre whose blocks are scored next: the caller's to set, negative (as set_query
+                        * leaves it) where there is no centre; only RaBitQ reads it, to see which rows blocks() may skip */
 };
 
 struct quantizer_ops {
