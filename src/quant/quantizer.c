@@ -5,7 +5,9 @@
 #include "base/status.h"
 
 /* By kind; NULL where a kind is not built. */
-static const struct quantizer_ops *const tables[QUANT_KINDS] = {0};
+static const struct quantizer_ops *const tables[QUANT_KINDS] = {
+    [QUANT_RABITQ] = &rabitq_ops,
+};
 
 int quantizer_new(struct quantizer **out, const struct quantizer_spec *spec, kith_metric metric,
                   uint32_t dim, struct mem_account *owner, kith_error *err) {
