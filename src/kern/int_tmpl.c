@@ -7,6 +7,7 @@
 #define QUERY      s8x64
 #define LINE       64
 #define QUERY_LINE 64
+#define QUERY_HALF s8x32
 #include "kern/dots_tmpl.c"
 
 #define CODE       u4

@@ -32,7 +32,7 @@ typedef void (*kern_list_fn)(const float *query, const void *const *rows, size_t
 typedef void (*kern_tile_fn)(const float *queries, size_t q_stride, size_t n_q, const void *rows,
                              size_t stride, size_t n, size_t dim, float *out, size_t out_stride);
 
-/* One byte codes: rows are u8 codes, queries are s8. bytes is a multiple of 64 (rows and queries are padded; the
+/* One byte codes: rows are u8 codes, queries are s8. bytes is a multiple of 32 (rows and queries are padded; the
  * query's padding is zero, so the row's padding may hold anything, e.g. the row term). Result: sum(row[i]*query[i]). */
 typedef void (*kern_dot_u8s8_rows_fn)(const int8_t *query, const uint8_t *rows, size_t stride,
                                       size_t n, size_t bytes, int32_t *out);

@@ -240,6 +240,19 @@ VEC i32x16 i32x16_dot_u8(i32x16 acc, const uint8_t *row, s8x64 q) {
                 acc.hi + (__v8su)avx2_dot32(row + 32, q.even[1], q.odd[1]));
 }
 
+/* Half a line: 32 codes. */
+typedef struct {
+    __m256i even, odd;
+} s8x32;
+VEC s8x32 s8x32_load(const int8_t *p) {
+    __m256i bytes = _mm256_loadu_si256((const __m256i *)p);
+    return (s8x32){_mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8), _mm256_srai_epi16(bytes, 8)};
+}
+VEC i32x16 i32x16_half_u8(i32x16 acc, const uint8_t *row, s8x32 q) {
+    acc.lo += (__v8su)avx2_dot32(row, q.even, q.odd);
+    return acc;
+}
+
 /* Codes of at most 63 and s8: two products fit 16 bits, and two such sums. */
 typedef struct {
     __m256i v[4];

@@ -230,6 +230,16 @@ VEC void panel_widen_s8(const int8_t *in, int16_t *out) {
 
 #endif
 
+/* Half a line: 32 codes, widened. */
+typedef __m512i s8x32;
+VEC s8x32 s8x32_load(const int8_t *p) {
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p));
+}
+VEC i32x16 i32x16_half_u8(i32x16 acc, const uint8_t *row, s8x32 q) {
+    __m512i wide = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)row));
+    return acc + (i32x16)_mm512_madd_epi16(wide, q);
+}
+
 /* Codes of at most 63 and s8: without VNNI, two products fit 16 bits, and two such sums. */
 typedef struct {
     __m512i lower, upper;

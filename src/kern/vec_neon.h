@@ -194,18 +194,26 @@ VEC s8x64 s8x64_load(const int8_t *p) {
     NEON_EACH(i) q.v[i] = vld1q_s8(p + 16 * i);
     return q;
 }
-VEC i32x16 i32x16_dot_u8(i32x16 acc, const uint8_t *row, s8x64 query) {
-    NEON_EACH(i) {
-        uint8x16_t bytes = vld1q_u8(row + 16 * i);
-        int16x8_t row_lo = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(bytes)));
-        int16x8_t row_hi = vreinterpretq_s16_u16(vmovl_high_u8(bytes));
-        int16x8_t lo = vmovl_s8(vget_low_s8(query.v[i])), hi = vmovl_high_s8(query.v[i]);
-        acc.v[0] = vmlal_s16(acc.v[0], vget_low_s16(row_lo), vget_low_s16(lo));
-        acc.v[1] = vmlal_high_s16(acc.v[1], row_lo, lo);
-        acc.v[2] = vmlal_s16(acc.v[2], vget_low_s16(row_hi), vget_low_s16(hi));
-        acc.v[3] = vmlal_high_s16(acc.v[3], row_hi, hi);
-    }
+VEC i32x16 neon_dot16(i32x16 acc, const uint8_t *row, int8x16_t query) {
+    uint8x16_t bytes = vld1q_u8(row);
+    int16x8_t row_lo = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(bytes)));
+    int16x8_t row_hi = vreinterpretq_s16_u16(vmovl_high_u8(bytes));
+    int16x8_t lo = vmovl_s8(vget_low_s8(query)), hi = vmovl_high_s8(query);
+    acc.v[0] = vmlal_s16(acc.v[0], vget_low_s16(row_lo), vget_low_s16(lo));
+    acc.v[1] = vmlal_high_s16(acc.v[1], row_lo, lo);
+    acc.v[2] = vmlal_s16(acc.v[2], vget_low_s16(row_hi), vget_low_s16(hi));
+    acc.v[3] = vmlal_high_s16(acc.v[3], row_hi, hi);
     return acc;
+}
+VEC i32x16 i32x16_dot_u8(i32x16 acc, const uint8_t *row, s8x64 query) {
+    NEON_EACH(i) acc = neon_dot16(acc, row + 16 * i, query.v[i]);
+    return acc;
+}
+typedef const int8_t *s8x32;
+VEC s8x32 s8x32_load(const int8_t *p) { return p; }
+VEC i32x16 i32x16_half_u8(i32x16 acc, const uint8_t *row, s8x32 query) {
+    acc = neon_dot16(acc, row, vld1q_s8(query));
+    return neon_dot16(acc, row + 16, vld1q_s8(query + 16));
 }
 
 /* Codes of at most 63 and s8: four products fit 16 bits. */

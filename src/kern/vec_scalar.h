@@ -6,7 +6,7 @@
  *            mask), store, store_{f16,bf16,u8,s8}, reduce4 (four trees of 16 lanes), hadamard (for stride 1, 2, 4,
  *            8: lanes a, b that lie stride apart become a + b, a - b)
  *   i32x16   zero, add, to_f32, reduce4, store
- *   s8x64    64 bytes of a query made ready; dot_u8 adds the products with 64 codes of a row
+ *   s8x64    64 bytes of a query made ready; dot_u8 adds the products with 64 codes of a row; s8x32, half_u8: 32
  *   s8x128   128 bytes of a query, s8x64h 64 of them for half a line: dot_u1 (of s8x64h), dot_u2,
  *            dot_u4, dot_u6, half_u2, half_u4, half_u6 (kern.h)
  *   panels   panel_dot adds the products of one 64-byte line (16 rows) with one word of a query
@@ -165,6 +165,13 @@ VEC void i32x16_reduce4(i32x16 a, i32x16 b, i32x16 c, i32x16 d, int32_t *out) {
 VEC s8x64 s8x64_load(const int8_t *p) { return p; }
 LAW i32x16 i32x16_dot_u8(i32x16 acc, const uint8_t *row, s8x64 query) {
     for (int i = 0; i < 64; i++) acc.v[i % 16] += (uint32_t)(row[i] * query[i]);
+    return acc;
+}
+
+typedef const int8_t *s8x32;
+VEC s8x32 s8x32_load(const int8_t *p) { return p; }
+LAW i32x16 i32x16_half_u8(i32x16 acc, const uint8_t *row, s8x32 query) {
+    for (int i = 0; i < 32; i++) acc.v[i % 16] += (uint32_t)(row[i] * query[i]);
     return acc;
 }
 

@@ -77,7 +77,7 @@ static void dots_are_exact(size_t bits, size_t line) {
 
 static void u8s8_dots_are_exact(void **state) {
     (void)state;
-    dots_are_exact(8, 64);
+    dots_are_exact(8, 32);
 }
 static void u6s8_dots_are_exact(void **state) {
     (void)state;
