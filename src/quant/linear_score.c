@@ -1,0 +1,167 @@
+/* Scores of linear codes: by whole-number dots with a query in s8, or (L1, and the exact score) by decoding.
+ *
+ * With f_i = q_i step_i = t e_i + d_i (folding.h), M the greatest code and mid_i = low_i + M/2 step_i,
+ *
+ *     <q, r~> = <q, mid> + sum f (c - M/2) = <q, mid> + t sum(e c) - M/2 t sum(e) + R,     |R| <= M/2 sum|d|,
+ *     score   = term - g <q, r~> = term + bias - g t dot(e, c) - g R,     bias = -g (<q, mid> - M/2 t sum(e)),
+ *
+ * g = 2 under L2, 1 under IP (which has no term): taking out the mean of c keeps R small. The estimate is summed in
+ * double and rounded once, so that a large term, as a row gets that lies near a large centre, costs nothing but the
+ * rounding of the score itself.
+ *
+ * slack, with u = 2^-24, A = |q| |reach| >= sum |q_i| max|r~_i|, is the sum of
+ *     M/2 g sum|d|              the quantised query
+ *     g u A (dim / 16 + 10)     <q, mid> by kern.h's law, and the rounding of mid
+ *     g u A (dim / 16 + 10)     <q, r~> by kern.h's law, in the exact score
+ *     g u A 4                   the roundings of r~, f and d, and those in double
+ *     2^-120                    underflow of any product
+ * times 1 + 2^-10, for the second order, |q| by the law, and rounding in these sums themselves. */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/bits.h"
+#include "kern/kern.h"
+#include "quant/folding.h"
+#include "quant/linear.h"
+
+enum { BLOCK = 256 };
+
+struct linear_scorer {
+    struct quantizer_scorer base;
+    const struct kern *kern;
+    kern_dot_u8s8_rows_fn rows; /* of these bits */
+    kern_dot_u8s8_list_fn list;
+    double scale, bias;              /* estimate = term + bias + scale dot */
+    float *query, *folded, *decoded; /* dim floats each */
+    int8_t *quantised;               /* a position each */
+    int32_t *dots;                   /* BLOCK */
+};
+
+static const struct linear *linear_of(const struct quantizer_scorer *scorer) {
+    return (const struct linear *)scorer->quantizer;
+}
+
+/* Scratch, each part at a multiple of 64: the scorer, three vectors of floats, the quantised one, dots. */
+size_t linear_scorer_bytes(const struct quantizer *quantizer) {
+    const struct linear *linear = (const struct linear *)quantizer;
+    return bits_round_up(sizeof(struct linear_scorer), 64) +
+           3 * bits_round_up(quantizer->dim * sizeof(float), 64) +
+           bits_round_up(linear->positions, 64) + BLOCK * sizeof(int32_t);
+}
+
+void linear_scorer_init(const struct quantizer *quantizer, void *scratch) {
+    const struct linear *linear = (const struct linear *)quantizer;
+    const size_t floats = bits_round_up(quantizer->dim * sizeof(float), 64);
+    struct linear_scorer *scorer = scratch;
+    uint8_t *at = (uint8_t *)scratch + bits_round_up(sizeof *scorer, 64);
+    const struct kern *kern = kern_get();
+    *scorer = (struct linear_scorer){.base.quantizer = quantizer, .kern = kern};
+    scorer->query = (float *)(void *)at;
+    scorer->folded = (float *)(void *)(at += floats);
+    scorer->decoded = (float *)(void *)(at += floats);
+    scorer->quantised = (int8_t *)(at += floats);
+    scorer->dots = (int32_t *)(void *)(at + bits_round_up(linear->positions, 64));
+    switch (linear->bits) {
+    case 4: scorer->rows = kern->dot_u4s8_rows, scorer->list = kern->dot_u4s8_list; break;
+    case 6: scorer->rows = kern->dot_u6s8_rows, scorer->list = kern->dot_u6s8_list; break;
+    default: scorer->rows = kern->dot_u8s8_rows, scorer->list = kern->dot_u8s8_list;
+    }
+}
+
+/* No estimate can be trusted: every one is the term, within INFINITY. */
+static void give_up(struct linear_scorer *scorer) {
+    memset(scorer->quantised, 0, linear_of(&scorer->base)->positions);
+    scorer->scale = scorer->bias = 0;
+    scorer->base.slack = INFINITY;
+}
+
+void linear_set_query(struct quantizer_scorer *base, const float *query) {
+    struct linear_scorer *scorer = (struct linear_scorer *)base;
+    const struct linear *linear = linear_of(base);
+    const struct kern *kern = scorer->kern;
+    const uint32_t dim = linear->base.dim;
+    memcpy(scorer->query, query, dim * sizeof(float));
+    base->slack = 0;
+    if (linear->base.metric == KITH_METRIC_L1) return;
+    const double g = linear->base.metric == KITH_METRIC_L2 ? 2 : 1, half = 0.5 * linear->top;
+    kern->multiply(query, linear->step, dim, scorer->folded);
+    memset(scorer->quantised + dim, 0, linear->positions - dim);
+    const struct folding_level level =
+        folding_quantise(kern, dim, scorer->folded, scorer->quantised);
+    linear_place(linear, linear->last, (uint8_t *)scorer->quantised + linear->last);
+    const double fixed = (double)kern->pair[KITH_TYPE_F32][KERN_DOT](query, linear->middle, dim);
+    const double length = sqrt((double)kern->dot_self[KITH_TYPE_F32](query, dim)) + 0x1p-60;
+    const double rounding = length * linear->reach * (2 * (dim / 16.0 + 10) + 4);
+    scorer->scale = -g * (double)level.scale;
+    scorer->bias = -g * (fixed - half * (double)level.scale * level.codes);
+    base->slack = folding_round_up(
+        g * (half * level.left_abs_sum + 0x1p-24 * rounding) * (1 + 0x1p-10) + 0x1p-120);
+    if (!(length * linear->reach < (double)FLT_MAX / 8) || level.scale == INFINITY) give_up(scorer);
+}
+
+static inline float load_f32(const uint8_t *at) {
+    float value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+static float exact(const struct linear_scorer *scorer, const uint8_t *code) {
+    const struct linear *linear = linear_of(&scorer->base);
+    const uint32_t dim = linear->base.dim;
+    const bool l1 = linear->base.metric == KITH_METRIC_L1;
+    linear_decode(&linear->base, code, scorer->decoded);
+    float sum = scorer->kern->pair[KITH_TYPE_F32][l1 ? KERN_L1 : KERN_DOT](scorer->query,
+                                                                           scorer->decoded, dim);
+    if (l1) return sum;
+    if (!linear->term_at) return -sum;
+    return (float)((double)load_f32(code + linear->term_at) - 2 * (double)sum);
+}
+
+float linear_score(const struct quantizer_scorer *scorer, const uint8_t *code) {
+    return exact((const struct linear_scorer *)scorer, code);
+}
+
+/* Dots to estimates, row_i being a row's address. */
+#define FINISH_RUN(row_i)                                                      \
+    do {                                                                       \
+        const double scale = scorer->scale, bias = scorer->bias;               \
+        const size_t term_at = linear->term_at;                                \
+        if (term_at)                                                           \
+            for (size_t i = 0; i < run; i++)                                   \
+                scores[i] = (float)((double)load_f32((row_i) + term_at) +      \
+                                    (bias + scale * (double)scorer->dots[i])); \
+        else                                                                   \
+            for (size_t i = 0; i < run; i++)                                   \
+                scores[i] = (float)(bias + scale * (double)scorer->dots[i]);   \
+    } while (0)
+
+void linear_list(const struct quantizer_scorer *base, const uint8_t *const *codes, size_t n,
+                 float *scores) {
+    const struct linear_scorer *scorer = (const struct linear_scorer *)base;
+    const struct linear *linear = linear_of(base);
+    if (linear->base.metric == KITH_METRIC_L1) {
+        for (size_t i = 0; i < n; i++) scores[i] = exact(scorer, codes[i]);
+        return;
+    }
+    for (size_t run; n; n -= run, codes += run, scores += run) {
+        run = n < BLOCK ? n : BLOCK;
+        scorer->list(scorer->quantised, codes, run, linear->code_bytes, scorer->dots);
+        FINISH_RUN(codes[i]);
+    }
+}
+
+void linear_rows(const struct quantizer_scorer *base, const uint8_t *codes, size_t stride, size_t n,
+                 float *scores) {
+    const struct linear_scorer *scorer = (const struct linear_scorer *)base;
+    const struct linear *linear = linear_of(base);
+    if (linear->base.metric == KITH_METRIC_L1) {
+        for (size_t i = 0; i < n; i++) scores[i] = exact(scorer, codes + i * stride);
+        return;
+    }
+    for (size_t run; n; n -= run, codes += run * stride, scores += run) {
+        run = n < BLOCK ? n : BLOCK;
+        scorer->rows(scorer->quantised, codes, stride, run, linear->code_bytes, scorer->dots);
+        FINISH_RUN(codes + i * stride);
+    }
+}
