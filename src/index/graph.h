@@ -106,6 +106,12 @@ static inline struct graph *graph_of(const struct kith_index *index) {
     return (struct graph *)(uintptr_t)index;
 }
 
+/* Two rows are copies of each other: their walk rows are the same, byte for byte (decision 0013). */
+static inline bool graph_is_copy(const struct store *store, uint32_t a, uint32_t b) {
+    return __builtin_memcmp(store_walk_row(store, a), store_walk_row(store, b),
+                            store->walk.stride) == 0;
+}
+
 static inline uint64_t entry_pack(uint32_t row, uint32_t top) { return (uint64_t)top << 32 | row; }
 
 static inline uint32_t graph_level_of(const struct graph *graph, uint32_t row) {
@@ -178,7 +184,10 @@ uint32_t walk_descend(struct graph_walk *walk, uint32_t entry, uint32_t top, uin
 /* The ef best rows found from start on one level, sorted into context->pool; returns their number. */
 uint32_t walk_level(struct graph_walk *walk, uint32_t start, float start_dist, uint32_t level,
                     uint32_t ef);
-/* The same on level 0 where only live rows that pass count: sorted into context->found, at most ef. Gives up (returns
+/* The same, but one of the copies of a row only: for a new row that looks for its neighbours. */
+uint32_t walk_distinct(struct graph_walk *walk, uint32_t start, float start_dist, uint32_t level,
+                       uint32_t ef);
+/* The same as walk_level on level 0 where only live rows that pass count: sorted into context->found, at most ef. Gives up (returns
  * UINT32_MAX) after `budget` scored rows. */
 uint32_t walk_filtered(struct graph_walk *walk, const struct search_call *call, uint32_t start,
                        float start_dist, uint32_t ef, uint64_t budget);

@@ -78,7 +78,7 @@ static void choose_neighbours(struct build *build, struct graph_context *context
     uint32_t start = walk_descend(&walk, build->entry, build->top, start_level, &dist);
     for (uint32_t l = start_level + 1; l-- > 0;) {
         uint32_t slot = build->first_slot[i] + l;
-        uint32_t n = walk_level(&walk, start, dist, l, graph->index.options.ef_construction);
+        uint32_t n = walk_distinct(&walk, start, dist, l, graph->index.options.ef_construction);
         start = key_row(context->pool[0]);
         dist = key_dist(context->pool[0]);
         build->n_chosen[slot] = prune_select(graph, build->store, context, context->pool, n,

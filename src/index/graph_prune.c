@@ -5,12 +5,10 @@
  * becomes a query and is scored against all later ones at once, so that scoring runs in batches.
  *
  * A candidate whose walk row is the same, byte for byte, as a kept one's is dropped too. By distances alone all copies
- * of a row would keep only each other, and a search among them would never get out again.
+ * of a row would keep only each other, and a search among them would never get out again (decision 0013).
  *
  * alpha multiplies a distance. On squared distances it counts squared; a cosine is turned into the squared distance of
  * unit vectors first; for inner products, which are no distance, alpha is not used. */
-#include <string.h>
-
 #include "index/graph.h"
 
 /* A distance on which a factor means something. */
@@ -20,9 +18,7 @@ static inline float as_length(kith_metric metric, float dist) {
 
 /* Rows that are the same are at the same distance from the base: only then are the bytes looked at. */
 static bool is_copy(const struct store *store, graph_key kept, graph_key key) {
-    return kept >> 32 == key >> 32 &&
-           memcmp(store_walk_row(store, key_row(kept)), store_walk_row(store, key_row(key)),
-                  store->walk.stride) == 0;
+    return kept >> 32 == key >> 32 && graph_is_copy(store, key_row(kept), key_row(key));
 }
 
 static float slack_factor(const struct graph *graph) {

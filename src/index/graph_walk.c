@@ -5,6 +5,9 @@
  * the neighbours not yet seen are gathered first, then scored together, so that the scorer can prefetch one row while
  * it scores another; the link row of the next candidate is fetched meanwhile.
  *
+ * A walk that looks for a new row's neighbours takes one of the copies of a row (decision 0013): a pool full of copies
+ * would say nothing about where else the row lies.
+ *
  * Links are read while other threads may rewrite them: any mix of old and new links is a legal neighbour list. */
 #include "base/clock.h"
 #include "index/graph.h"
@@ -88,26 +91,45 @@ uint32_t walk_descend(struct graph_walk *walk, uint32_t entry, uint32_t top, uin
     return best;
 }
 
-/* Insert into keys sorted ascending, n of at most cap; the last falls off when full. Returns the place. The search
- * for the place has no branch that depends on the data. */
-static inline uint32_t sorted_insert(graph_key *keys, uint32_t *n, uint32_t cap, graph_key key) {
+/* The place of a key among n sorted ones. The search has no branch that depends on the data. */
+static inline uint32_t sorted_place(const graph_key *keys, uint32_t n, graph_key key) {
     const graph_key *low = keys;
-    uint32_t left = *n;
+    uint32_t left = n;
     while (left > 1) {
         uint32_t half = left / 2;
         low += low[half - 1] < key ? half : 0;
         left -= half;
     }
-    uint32_t place = (uint32_t)(low - keys);
-    place += *n > 0 && *low < key;
+    return (uint32_t)(low - keys) + (n > 0 && *low < key);
+}
+
+/* Insert into keys sorted ascending, n of at most cap, at its place; the last falls off when full. */
+static inline void sorted_put(graph_key *keys, uint32_t *n, uint32_t cap, uint32_t place,
+                              graph_key key) {
     uint32_t last = *n < cap ? (*n)++ : cap - 1;
     __builtin_memmove(&keys[place + 1], &keys[place], (last - place) * sizeof(*keys));
     keys[place] = key;
-    return place;
 }
 
-uint32_t walk_level(struct graph_walk *walk, uint32_t start, float start_dist, uint32_t level,
-                    uint32_t ef) {
+static inline void sorted_insert(graph_key *keys, uint32_t *n, uint32_t cap, graph_key key) {
+    sorted_put(keys, n, cap, sorted_place(keys, *n, key), key);
+}
+
+/* One of n sorted keys is a copy of key's row: copies are at the same distance, and so next to its place. */
+static bool has_copy(const struct store *store, const graph_key *keys, uint32_t n, uint32_t place,
+                     graph_key key) {
+    for (uint32_t i = place; i < n && keys[i] >> 32 == key >> 32; i++) {
+        if (graph_is_copy(store, key_row(keys[i]), key_row(key))) return true;
+    }
+    for (uint32_t i = place; i > 0 && keys[i - 1] >> 32 == key >> 32; i--) {
+        if (graph_is_copy(store, key_row(keys[i - 1]), key_row(key))) return true;
+    }
+    return false;
+}
+
+/* With `distinct` the pool takes one of the copies of a row. A constant at each call, so that searches do not ask. */
+static inline uint32_t walk_beam(struct graph_walk *walk, uint32_t start, float start_dist,
+                                 uint32_t level, uint32_t ef, bool distinct) {
     struct graph_context *context = walk->context;
     struct unseen near;
     graph_key *pool = context->pool;
@@ -126,11 +148,23 @@ uint32_t walk_level(struct graph_walk *walk, uint32_t start, float start_dist, u
         for (uint32_t i = 0; i < near.n; i++) {
             graph_key key = key_make(near.dist[i], near.row[i]);
             if (n == ef && key >= pool[n - 1]) continue;
-            uint32_t place = sorted_insert(pool, &n, ef, key);
+            uint32_t place = sorted_place(pool, n, key);
+            if (distinct && has_copy(walk->store, pool, n, place, key)) continue;
+            sorted_put(pool, &n, ef, place, key);
             if (place < cursor) cursor = place;
         }
     }
     return n;
+}
+
+uint32_t walk_level(struct graph_walk *walk, uint32_t start, float start_dist, uint32_t level,
+                    uint32_t ef) {
+    return walk_beam(walk, start, start_dist, level, ef, false);
+}
+
+uint32_t walk_distinct(struct graph_walk *walk, uint32_t start, float start_dist, uint32_t level,
+                       uint32_t ef) {
+    return walk_beam(walk, start, start_dist, level, ef, true);
 }
 
 static void heap_push(graph_key *heap, uint32_t n, graph_key key) {

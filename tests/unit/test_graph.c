@@ -1,8 +1,8 @@
 /* The graph's parts, and graphs that have only grown: does each keep its invariants?
  *
  * Levels, keys and the pruning rule are tested alone; then whole graphs over sizes, metrics, codes, M, dimensions,
- * and data that are hard on a graph: all rows equal, few different rows, constant vectors. What removals and updates
- * do is in test_graph_life.c, damage and its repair in test_graph_repair.c. */
+ * and data that are hard on a graph: all rows equal, constant vectors. Copies of rows are in test_graph_copies.c, what
+ * removals and updates do in test_graph_life.c, damage and its repair in test_graph_repair.c. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -102,8 +102,7 @@ static uint32_t prune_points(const float *points, uint32_t n, const char *spec, 
     struct graph *graph = graph_of(index);
     uint32_t slot = epoch_enter(&index->rows.epoch);
     const struct store *store = rows_store(&index->rows);
-    if (!graph->context[slot])
-        graph->context[slot] = mem_new(&index->mem, sizeof(struct graph_context));
+    assert_non_null(context_of(graph, slot));
     assert_true(context_ready(graph->context[slot], graph, store, n, 64));
     for (uint32_t i = 0; i < n; i++) rows[i] = n - 1 - i; /* in no order; the base is left out */
     uint32_t scored = prune_score(store, graph->context[slot], 0, rows, n, keys);
@@ -335,42 +334,6 @@ static void test_all_rows_equal(void **state) {
     }
 }
 
-/* 1,000 copies of each of five rows, then five more that are alone. Whoever looks for one of the five finds it: copies of
- * another are no wall. (A row that is alone among copies is reached, but need not be found at a small ef.) */
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-/* Not fewer rows under sanitizers: at 125 copies, one by one, over codes alone, a kind is lost (docs/limits.md). */
-static void test_few_different_rows(void **state) {
-    (void)state;
-    enum { KINDS = 10, DIM = 8 };
-    size_t copies = 1000;
-    struct vectors kinds = vectors_uniform(KINDS, DIM, 13);
-    struct vectors rows = vectors_new(5 * copies + 5, DIM);
-    for (size_t i = 0; i < rows.n; i++)
-        memcpy(rows.x + i * DIM, vectors_at(&kinds, i < 5 * copies ? i % 5 : i - 5 * copies + 5),
-               DIM * sizeof(float));
-    for (size_t s = 0; s < COUNT(specs); s++) {
-        kith_index *bulk = index_of(&rows, KITH_METRIC_L2, specs[s], 2), *single;
-        expect_sound(bulk, "%s, equals in bulk", specs[s]);
-        assert_int_equal(kith_index_new(&single, DIM, KITH_METRIC_L2, specs[s], NULL, NULL), 0);
-        for (size_t i = 0; i < rows.n; i++)
-            assert_int_equal(kith_index_add(single, 1, vectors_at(&rows, i), NULL, NULL, NULL), 0);
-        expect_sound(single, "%s, equals one by one", specs[s]);
-        for (size_t i = 0; i < 5; i++) {
-            struct vectors one = vectors_view(&kinds, i, 1);
-            double in_bulk = recall_of(bulk, &one, 1, 64, NULL),
-                   by_one = recall_of(single, &one, 1, 64, NULL);
-            if (in_bulk < 1 || by_one < 1)
-                fail_msg("%s: kind %zu is found by %g in bulk, %g one by one", specs[s], i, in_bulk,
-                         by_one);
-        }
-        kith_index_free(bulk);
-        kith_index_free(single);
-    }
-    vectors_free(&kinds);
-    vectors_free(&rows);
-}
-#endif
-
 /* Each row has one value throughout: cosines are all 1, and most dimensions say nothing new. */
 static void test_constant_vectors(void **state) {
     (void)state;
@@ -402,9 +365,6 @@ int main(void) {
         cmocka_unit_test(test_least_and_most_links),
         cmocka_unit_test(test_least_and_most_dimensions),
         cmocka_unit_test(test_all_rows_equal),
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* too slow there */
-        cmocka_unit_test(test_few_different_rows),
-#endif
         cmocka_unit_test(test_constant_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
