@@ -80,11 +80,10 @@ typedef struct kith_search_params {
     uint32_t threads;     /* for several queries: at most this many, the caller's included (1) */
     uint64_t deadline_ns; /* give up this long after the call began; 0: never */
     kith_filter filter;
+    uint32_t nprobe; /* inverted lists: how many are read (0: the root of their number) */
 } kith_search_params;
-#define KITH_SEARCH_PARAMS_INIT                                                                  \
-    {                                                                                            \
-        (uint32_t)sizeof(kith_search_params), 10u, 0u, 0.0f, 0, 1u, 0u, { NULL, 0u, NULL, NULL } \
-    }
+#define KITH_SEARCH_PARAMS_INIT \
+    { (uint32_t)sizeof(kith_search_params), 10u, 0u, 0.0f, 0, 1u, 0u, {NULL, 0u, NULL, NULL}, 0u }
 
 /* Bytes of one component ("vectors", "codes", "links", …), of n at most KITH_MAX_COMPONENTS. */
 #define KITH_MAX_COMPONENTS 16
@@ -104,6 +103,9 @@ typedef struct kith_index_stats {
     const char *code;   /* what a search walks or scans first: "f32", "f16", "bf16", "u8", "sq8" */
     uint32_t max_degree, levels; /* graph, else 0 */
     double mean_degree;
+    uint32_t lists; /* inverted lists, once trained, else 0 */
+    double mean_list;
+    uint64_t largest_list;
     uint64_t bytes;        /* all components, heap or map */
     uint64_t mapped_bytes; /* of these, in a mapped file */
     uint32_t n_components;
@@ -129,6 +131,17 @@ KITH_API void kith_index_free(kith_index *index);
  *   Same rows, options and seed give the same index bytes at any number of threads. */
 KITH_API int kith_index_add(kith_index *index, size_t n, const float *rows, const int64_t *ids,
                             const kith_work *work, kith_error *err);
+
+/* Learn what the index needs before it codes rows: an index of inverted lists its centres and codes. Without this call it
+ * learns from its own rows, once it has 16 a list; until then it scans them. Others need no training, and return at once.
+ *   Shape    rows[n][dim] f32, like the rows that will be added; at least as many as there are lists (256 a list are
+ *            looked at). Rows that the index already has are coded.
+ *   Threads  as kith_index_add.
+ *   Cost     ten passes of k-means over 256 rows a list.
+ *   Errors   KITH_EINVAL too few rows, or trained already; KITH_ENONFINITE, KITH_ERANGE (err->at: row), KITH_ENOMEM,
+ *            KITH_EREADONLY; the index is unchanged after any of them. */
+KITH_API int kith_index_train(kith_index *index, size_t n, const float *rows, const kith_work *work,
+                              kith_error *err);
 
 /* Remove rows by id: all of them, or none (KITH_ENOTFOUND names the first that is missing; KITH_EDUPLICATE an id given
  * twice). Removed rows are never returned by searches that start after the call; their space is reused. */

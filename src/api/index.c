@@ -53,6 +53,24 @@ int kith_index_new(kith_index **out, size_t dim, kith_metric metric, const char 
 
 void kith_index_free(kith_index *index) { index_free(index); }
 
+/* Finite, and short enough for every distance to be finite. */
+static int check_vectors(const struct kith_index *index, size_t n, const float *x, const char *what,
+                         kith_error *err) {
+    size_t dim = index->rows.config.dim;
+    kern_pair_fn dot = kern_get()->pair[KITH_TYPE_F32][KERN_DOT];
+    for (size_t i = 0; i < n; i++) {
+        const float *row = x + i * dim;
+        if (dot(row, row, dim) <= FLT_MAX / 8) continue;
+        for (size_t j = 0; j < dim; j++)
+            if (!isfinite(row[j]))
+                return FAIL_AT(err, KITH_ENONFINITE, i, "%s %zu: element %zu is %g", what, i, j,
+                               (double)row[j]);
+        return FAIL_AT(err, KITH_ERANGE, i, "%s %zu: its squared length is over %g", what, i,
+                       (double)(FLT_MAX / 8));
+    }
+    return KITH_OK;
+}
+
 /* ---- writing ----------------------------------------------------------------------------------- */
 
 static int check_writable(const struct kith_index *index, size_t n, const void *array,
@@ -77,6 +95,16 @@ int kith_index_add(kith_index *index, size_t n, const float *rows, const int64_t
     int code = real->ops->add(real, n, rows, ids, &work, err);
     if (fresh) index_chose(index, fresh, code == KITH_OK);
     return code;
+}
+
+int kith_index_train(kith_index *index, size_t n, const float *rows, const kith_work *given,
+                     kith_error *err) {
+    kith_work work;
+    TRY(check_writable(index, n, rows, err));
+    TRY(read_work(given, &work, err));
+    TRY(check_vectors(index, n, rows, "row", err));
+    struct kith_index *real = index_real(index);
+    return real->ops->train ? real->ops->train(real, n, rows, &work, err) : KITH_OK;
 }
 
 int kith_index_remove(kith_index *index, size_t n, const int64_t *ids, kith_error *err) {
@@ -130,6 +158,7 @@ static int read_params(const kith_search_params *given, uint64_t begin, kith_sea
     if (params->threads > THREAD_MAX) params->threads = THREAD_MAX;
     *call = (struct search_call){.k = params->k,
                                  .ef = params->ef,
+                                 .nprobe = params->nprobe,
                                  .oversample = params->oversample,
                                  .exact = params->exact != 0,
                                  .filtered = filter->bits || filter->pass,
@@ -137,24 +166,6 @@ static int read_params(const kith_search_params *given, uint64_t begin, kith_sea
     if (params->deadline_ns)
         call->deadline =
             params->deadline_ns > UINT64_MAX - begin ? UINT64_MAX : begin + params->deadline_ns;
-    return KITH_OK;
-}
-
-/* Finite, and short enough for every distance to be finite. */
-static int check_queries(const struct kith_index *index, size_t n, const float *queries,
-                         kith_error *err) {
-    size_t dim = index->rows.config.dim;
-    kern_pair_fn dot = kern_get()->pair[KITH_TYPE_F32][KERN_DOT];
-    for (size_t i = 0; i < n; i++) {
-        const float *query = queries + i * dim;
-        if (dot(query, query, dim) <= FLT_MAX / 8) continue;
-        for (size_t j = 0; j < dim; j++)
-            if (!isfinite(query[j]))
-                return FAIL_AT(err, KITH_ENONFINITE, i, "query %zu: element %zu is %g", i, j,
-                               (double)query[j]);
-        return FAIL_AT(err, KITH_ERANGE, i, "query %zu: its squared length is over %g", i,
-                       (double)(FLT_MAX / 8));
-    }
     return KITH_OK;
 }
 
@@ -234,7 +245,7 @@ int kith_index_search(const kith_index *given_index, size_t n, const float *quer
         return FAIL(err, KITH_EK,
                     "k is %" PRIu32 ", must be 1 to %" PRIu32 " here (%" PRIu32 " rows)", call.k,
                     k_max, rows);
-    TRY(check_queries(index, n, queries, err));
+    TRY(check_vectors(index, n, queries, "query", err));
     if (n == 0) return KITH_OK;
     struct search_job job = {index, &call, queries, ids, dists, err, KITH_OK};
     thread_for(params.threads, n, piece_of(index, &call, n, params.threads), search_part, &job);
@@ -261,8 +272,12 @@ static void range_part(void *context, uint32_t worker, size_t begin, size_t end)
          i < end && atomic_load_explicit(&job->code, memory_order_relaxed) == KITH_OK; i++) {
         kith_error failed;
         int none = KITH_OK;
-        int code = scan_range(&job->index->rows, job->call, job->queries + i * dim, job->radius,
-                              &job->hits[i], &failed);
+        const float *query = job->queries + i * dim;
+        int code = job->index->ops->range
+                       ? job->index->ops->range(job->index, job->call, query, job->radius,
+                                                &job->hits[i], &failed)
+                       : scan_range(&job->index->rows, job->call, query, job->radius, &job->hits[i],
+                                    &failed);
         if (code != KITH_OK && atomic_compare_exchange_strong(&job->code, &none, code) && job->err)
             *job->err = failed;
     }
@@ -321,7 +336,7 @@ int kith_index_range_search(const kith_index *given_index, size_t n, const float
     if (isnan(radius)) return FAIL(err, KITH_ENONFINITE, "the radius is not a number");
     struct kith_index *index = index_real(given_index);
     TRY(read_params(given, begin, &params, &call, err));
-    TRY(check_queries(index, n, queries, err));
+    TRY(check_vectors(index, n, queries, "query", err));
     struct range_job job = {.index = index, .call = &call, .queries = queries, .err = err};
     job.radius = code_unscore(index->rows.config.metric, radius);
     job.hits = mem_new(NULL, n * sizeof *job.hits);
@@ -341,13 +356,16 @@ int kith_index_reconstruct(const kith_index *given, int64_t id, float *row, kith
     struct kith_index *index = index_real(given);
     uint32_t slot = epoch_enter(&index->rows.epoch);
     uint32_t at = rows_find(&index->rows, id);
-    if (at != ROW_NONE) {
+    bool read = true;
+    if (at != ROW_NONE && index->ops->reconstruct) {
+        read = index->ops->reconstruct(index, at, row);
+    } else if (at != ROW_NONE) {
         const struct store *store = rows_store(&index->rows);
         code_decode(store_exact_code(store), store_exact_row(store, at), row);
     }
     epoch_leave(&index->rows.epoch, slot);
-    return at != ROW_NONE ? KITH_OK
-                          : FAIL(err, KITH_ENOTFOUND, "id %" PRId64 " is not present", id);
+    if (at == ROW_NONE) return FAIL(err, KITH_ENOTFOUND, "id %" PRId64 " is not present", id);
+    return read ? KITH_OK : FAIL(err, KITH_ENOMEM, "no memory to decode id %" PRId64, id);
 }
 
 int kith_index_contains(const kith_index *index, int64_t id) {

@@ -57,7 +57,7 @@ int file_sections_open(struct file_sections **out, const char *path, kith_error 
     return code;
 }
 
-static int begin_section(struct file_sections *out, uint32_t tag, kith_error *err) {
+int file_sections_begin(struct file_sections *out, uint32_t tag, kith_error *err) {
     if (out->n == SECTIONS_MAX)
         return FAIL(err, KITH_ERANGE, "more than %u sections", SECTIONS_MAX);
     TRY(file_writer_align(out->writer, ALIGN, err));
@@ -65,30 +65,33 @@ static int begin_section(struct file_sections *out, uint32_t tag, kith_error *er
     return KITH_OK;
 }
 
-static int put_part(struct file_sections *out, const void *bytes, size_t n, kith_error *err) {
+int file_sections_more(struct file_sections *out, const void *bytes, size_t n, kith_error *err) {
     struct entry *entry = &out->table[out->n];
+    if (n == 0) return KITH_OK;
     TRY(file_writer_put(out->writer, bytes, n, err));
     entry->crc = file_crc32c(entry->crc, bytes, n);
     entry->bytes += n;
     return KITH_OK;
 }
 
+void file_sections_end(struct file_sections *out) { out->n++; }
+
 int file_sections_put(struct file_sections *out, uint32_t tag, const void *bytes, size_t n,
                       kith_error *err) {
-    TRY(begin_section(out, tag, err));
-    if (n) TRY(put_part(out, bytes, n, err));
-    out->n++;
+    TRY(file_sections_begin(out, tag, err));
+    TRY(file_sections_more(out, bytes, n, err));
+    file_sections_end(out);
     return KITH_OK;
 }
 
 int file_sections_put_segs(struct file_sections *out, uint32_t tag, const struct segs *segs,
                            uint32_t n, kith_error *err) {
-    TRY(begin_section(out, tag, err));
+    TRY(file_sections_begin(out, tag, err));
     for (uint32_t i = 0, run; i < n; i += run) {
         run = segs_run(segs, i, n - i);
-        TRY(put_part(out, segs_at(segs, i), run * segs->stride, err));
+        TRY(file_sections_more(out, segs_at(segs, i), run * segs->stride, err));
     }
-    out->n++;
+    file_sections_end(out);
     return KITH_OK;
 }
 

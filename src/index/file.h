@@ -23,6 +23,10 @@ struct file_sections;
 int file_sections_open(struct file_sections **out, const char *path, kith_error *err);
 int file_sections_put(struct file_sections *out, uint32_t tag, const void *bytes, size_t n,
                       kith_error *err);
+/* The same in parts: begin, any number of more, end. */
+int file_sections_begin(struct file_sections *out, uint32_t tag, kith_error *err);
+int file_sections_more(struct file_sections *out, const void *bytes, size_t n, kith_error *err);
+void file_sections_end(struct file_sections *out);
 /* The first n elements of a segmented array, as one run. */
 int file_sections_put_segs(struct file_sections *out, uint32_t tag, const struct segs *segs,
                            uint32_t n, kith_error *err);

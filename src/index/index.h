@@ -13,6 +13,7 @@
 #include "index/rows.h"
 
 struct search_call;
+struct scan_hits;
 struct index_file;    /* sections of an open file, index/file.h */
 struct file_sections; /* sections being written, index/file.h */
 
@@ -33,6 +34,14 @@ struct index_ops {
     /* One thread, n queries; inside distances out. */
     int (*search)(struct kith_index *index, const struct search_call *call, size_t n,
                   const float *queries, int64_t *ids, float *dists, kith_error *err);
+    /* NULL: scan_range over the rows. */
+    int (*range)(struct kith_index *index, const struct search_call *call, const float *query,
+                 float radius, struct scan_hits *hits, kith_error *err);
+    /* The vector of a live row, in an epoch; false: no memory. NULL: what the rows' store has. */
+    bool (*reconstruct)(const struct kith_index *index, uint32_t row, float *out);
+    /* NULL: nothing is learnt but from the rows that are added. */
+    int (*train)(struct kith_index *index, size_t n, const float *x, const kith_work *work,
+                 kith_error *err);
     /* Adds its components and figures to what index.c filled in for the rows. */
     void (*stats)(const struct kith_index *index, kith_index_stats *stats);
     int (*check)(const struct kith_index *index, kith_error *err);

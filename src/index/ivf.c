@@ -1,9 +1,108 @@
-/* Inverted lists: making. */
-#include "base/status.h"
-#include "index/index.h"
+/* The inverted-list index as an object: making, freeing, figures, and its table of operations. */
+#include "index/ivf.h"
 
 int index_new_ivf(struct kith_index **out, const struct index_spec *spec,
                   const kith_index_options *options, kith_error *err) {
-    (void)out, (void)options;
-    return FAIL(err, KITH_EUNSUPPORTED, "%u inverted lists", spec->nlist);
+    struct ivf *ivf = mem_new(NULL, sizeof *ivf);
+    if (!ivf) return FAIL(err, KITH_ENOMEM, "no memory for an index");
+    ivf->index.ops = &ivf_ops;
+    ivf->index.object_bytes = sizeof *ivf;
+    ivf->index.options = *options;
+    ivf->nlist = spec->nlist;
+    ivf->coarse_m = spec->m;
+    ivf->list_code = spec->list;
+    ivf->refine = spec->refine;
+    ivf->quantizer = spec->rows.quantizer;
+    segs_init(&ivf->list_of, sizeof(uint32_t));
+    int code = rows_init(&ivf->index.rows, &spec->rows, &ivf->index.mem, err);
+    struct ivf_code tried; /* a quantizer that cannot be is refused now, not when it is trained */
+    if (code == KITH_OK) {
+        code = ivf_code_init(&tried, ivf, false, err);
+        if (code == KITH_OK)
+            ivf_code_deinit(&tried, &ivf->index.mem);
+        else
+            rows_deinit(&ivf->index.rows);
+    }
+    if (code != KITH_OK) {
+        mem_free(NULL, ivf, sizeof *ivf);
+        return code;
+    }
+    pthread_mutex_init(&ivf->writers, NULL);
+    *out = &ivf->index;
+    return KITH_OK;
 }
+
+static void ivf_deinit(struct kith_index *index) {
+    struct ivf *ivf = ivf_of(index);
+    ivf_model_free(ivf_model_of(ivf), &index->mem);
+    segs_deinit(&ivf->list_of, &index->mem);
+    pthread_mutex_destroy(&ivf->writers);
+}
+
+static void ivf_pause(struct kith_index *index) { pthread_mutex_lock(&ivf_of(index)->writers); }
+
+static void ivf_resume(struct kith_index *index) { pthread_mutex_unlock(&ivf_of(index)->writers); }
+
+/* ---- figures -------------------------------------------------------------------------------------- */
+
+static void put_component(kith_index_stats *stats, const char *name, uint64_t bytes) {
+    if (bytes && stats->n_components < KITH_MAX_COMPONENTS)
+        stats->component[stats->n_components++] = (kith_component){name, bytes};
+}
+
+static const char *code_name(const struct ivf_code *code) {
+    return code->quantizer ? code->quantizer->ops->name : code_kind_name(code->plain.kind);
+}
+
+static void list_stats(const struct ivf_model *model, kith_index_stats *stats) {
+    uint64_t bytes = model->nlist * sizeof(struct ivf_list *), n = 0, largest = 0;
+    for (uint32_t i = 0; i < model->nlist; i++) {
+        const struct ivf_list *list = ivf_list_of(model, i);
+        bytes += ivf_list_bytes(list, &model->code);
+        n += list ? list->n : 0;
+        largest = list && list->n > largest ? list->n : largest;
+    }
+    stats->lists = model->nlist;
+    stats->mean_list = (double)n / model->nlist;
+    stats->largest_list = largest;
+    put_component(stats, "lists", bytes);
+    put_component(stats, "centres",
+                  model->coarse->object_bytes + sizeof *model +
+                      atomic_load_explicit(&model->coarse->mem.bytes, memory_order_relaxed));
+}
+
+static void ivf_stats(const struct kith_index *index, kith_index_stats *stats) {
+    const struct ivf *ivf = ivf_of(index);
+    struct epoch *epoch = (struct epoch *)(uintptr_t)&index->rows.epoch;
+    uint32_t slot = epoch_enter(epoch);
+    const struct ivf_model *model = ivf_model_of(ivf);
+    if (model) {
+        stats->code = code_name(&model->code);
+        if (!ivf->refine) stats->stored = model->code.quantizer ? "none" : stats->code;
+        list_stats(model, stats);
+        if (model->code.quantizer)
+            put_component(stats, "code model",
+                          model->code.quantizer->ops->model_bytes(model->code.quantizer));
+    }
+    epoch_leave(epoch, slot);
+    put_component(stats, "list of row", segs_bytes(&ivf->list_of));
+}
+
+const struct index_ops ivf_ops = {
+    .kind = "ivf",
+    .deinit = ivf_deinit,
+    .train = ivf_train,
+    .add = ivf_add,
+    .update = ivf_update,
+    .remove = ivf_remove,
+    .pause = ivf_pause,
+    .resume = ivf_resume,
+    .search = ivf_search,
+    .range = ivf_range,
+    .reconstruct = ivf_reconstruct,
+    .stats = ivf_stats,
+    .check = ivf_check,
+    .repair = ivf_repair,
+    .save = ivf_save,
+    .load = ivf_load,
+};

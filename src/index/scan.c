@@ -1,7 +1,8 @@
 /* Exact search: the doors of scan.h, and the scratch that they share.
  *
  * A search that overlaps the commit of an update may have passed the new row before and the old one after, and so miss
- * an id that was there all the time, or see both. So it begins again; the last try keeps commits out. */
+ * an id that was there all the time, or see both; the latter too where an id was removed and added again. So it begins
+ * again; the last try keeps commits out. */
 #include "index/scan.h"
 
 #include <math.h>
@@ -125,8 +126,20 @@ static int search_one(struct scan_query *query, struct scan_slot *slot, kith_err
     return KITH_OK;
 }
 
-static uint64_t updates_of(const struct rows *rows) {
-    return atomic_load_explicit(&rows->n_updates, memory_order_acquire);
+bool scan_has_twins(const int64_t *ids, size_t k) {
+    for (size_t i = 1; i < k; i++) {
+        int twins = 0;
+        for (size_t j = 0; j < i; j++) twins |= ids[j] == ids[i] && ids[i] != KITH_NO_ID;
+        if (twins) return true;
+    }
+    return false;
+}
+
+static bool knn_has_twins(const struct scan_query *query) {
+    size_t k = query->call->k;
+    for (size_t i = 0; i < query->n; i++)
+        if (scan_has_twins(query->ids + i * k, k)) return true;
+    return false;
 }
 
 static int run_once(struct scan_query *query, kith_error *err) {
@@ -141,9 +154,11 @@ static int run_once(struct scan_query *query, kith_error *err) {
 int scan_settled(struct scan_query *query, kith_error *err) {
     struct rows *rows = query->rows;
     for (uint32_t tries = 1; tries < TRIES; tries++) {
-        uint64_t before = updates_of(rows);
+        struct rows_moment before = rows_moment(rows);
         int code = run_once(query, err);
-        if (code != KITH_OK || (before == updates_of(rows) && before % 2 == 0)) return code;
+        if (code != KITH_OK) return code;
+        bool torn = rows_was_updated(rows, before);
+        if (!torn && !(rows_had_removals(rows, before) && query->has_twins(query))) return code;
         if (query->undo) query->undo(query);
     }
     pthread_mutex_lock(&rows->commit_lock);
@@ -164,7 +179,8 @@ int scan_knn(struct rows *rows, const struct search_call *call, size_t n, const 
                                   .queries = queries + i * dim,
                                   .ids = ids + i * k,
                                   .dists = dists ? dists + i * k : NULL,
-                                  .run = batch ? scan_batch : search_one};
+                                  .run = batch ? scan_batch : search_one,
+                                  .has_twins = knn_has_twins};
         TRY(scan_settled(&some, err));
     }
     return KITH_OK;

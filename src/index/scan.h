@@ -12,6 +12,7 @@
 struct search_call {
     uint32_t k;
     uint32_t ef;
+    uint32_t nprobe;
     float oversample;
     bool exact;
     bool filtered; /* filter.bits or filter.pass is set */
@@ -27,9 +28,13 @@ static inline bool call_passes(const struct search_call *call, int64_t id) {
 
 /* k nearest of the live, passing rows for n queries (one: single-query path; from SCAN_BATCH_MIN on: packed panels).
  * ids[n][k], dists[n][k] INSIDE distances (smaller is nearer), missing KITH_NO_ID and INFINITY. Enters the epoch
- * itself. Scratch is kept per epoch slot; no allocation after warm-up. KITH_EDEADLINE, KITH_ENOMEM. */
+ * itself. Scratch is kept per epoch slot; no allocation after warm-up. KITH_EDEADLINE, KITH_ENOMEM; KITH_EUNSUPPORTED where
+ * the rows keep no vectors. */
 int scan_knn(struct rows *rows, const struct search_call *call, size_t n, const float *queries,
              int64_t *ids, float *dists, kith_error *err);
+
+/* An id is there twice among k of one answer: see rows_moment. */
+bool scan_has_twins(const int64_t *ids, size_t k);
 
 struct scan_hit {
     float dist;
@@ -44,6 +49,9 @@ struct scan_hits {
 };
 int scan_range(struct rows *rows, const struct search_call *call, const float *query, float radius,
                struct scan_hits *hits, kith_error *err);
+/* One more hit (false: no memory), and hits from `first` on sorted, nearest first. */
+bool scan_hits_add(struct scan_hits *hits, float dist, int64_t id);
+void scan_hits_sort(struct scan_hits *hits, size_t first);
 void scan_hits_deinit(struct scan_hits *hits);
 
 /* Scratch: its bytes, and its end, before rows_deinit. */

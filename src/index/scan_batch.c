@@ -354,6 +354,7 @@ static size_t queries_together(const struct batch *batch) {
 int scan_batch(struct scan_query *query, struct scan_slot *slot, kith_error *err) {
     struct batch batch = {.call = query->call, .slot = slot};
     scan_view_init(&batch.view, query->rows);
+    TRY(scan_view_check(&batch.view, err));
     if (!has_panels(&batch.view)) TRY(use_passing(&batch, err));
     size_t dim = query->rows->config.dim, k = query->call->k, most = queries_together(&batch);
     for (size_t first = 0; first < query->n; first += batch.n_q) {

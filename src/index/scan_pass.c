@@ -37,6 +37,12 @@ void scan_view_init(struct scan_view *view, struct rows *rows) {
     view->fine = true;
 }
 
+int scan_view_check(const struct scan_view *view, kith_error *err) {
+    return store_is_bare(view->store)
+               ? FAIL(err, KITH_EUNSUPPORTED, "the rows keep no vectors to be scanned")
+               : KITH_OK;
+}
+
 void scan_pass_limit(struct scan_pass *pass) {
     pass->limit = scan_bound_limit(&pass->bound, pass->tau, pass->first.slack);
     if (pass->estimated)
@@ -47,6 +53,7 @@ int scan_pass_init(struct scan_pass *pass, const struct scan_view *view,
                    const struct search_call *call, struct scan_slot *slot, const float *query,
                    kith_error *err) {
     *pass = (struct scan_pass){.view = *view, .call = call, .slot = slot, .tau = INFINITY};
+    TRY(scan_view_check(view, err));
     size_t room = bits_round_up(scorer_bytes(view->first), 64);
     if (!scan_slot_grow(view->rows, &slot->scorers, &slot->scorers_bytes,
                         room + scorer_bytes(view->exact)))

@@ -60,6 +60,8 @@ struct scan_pass {
 
 /* What a single query scans; inside the epoch. */
 void scan_view_init(struct scan_view *view, struct rows *rows);
+/* KITH_EUNSUPPORTED where there are no vectors. */
+int scan_view_check(const struct scan_view *view, kith_error *err);
 /* Make ready for a query. take, sink, seed and tau (else INFINITY) are the caller's to set, then scan_pass_limit. */
 int scan_pass_init(struct scan_pass *pass, const struct scan_view *view,
                    const struct search_call *call, struct scan_slot *slot, const float *query,
@@ -89,7 +91,8 @@ bool scan_slot_grow(struct rows *rows, void *array, size_t *bytes, size_t want);
 void scan_count_bytes(struct rows *rows, size_t more, size_t less);
 void scan_deadline_fail(kith_error *err);
 
-/* One query, or several that share a pass, run inside an epoch, and again where an update was committed meanwhile. */
+/* One query, or several that share a pass, run inside an epoch, and again where what was committed meanwhile demands it
+ * (rows_moment). */
 struct scan_query {
     struct rows *rows;
     const struct search_call *call;
@@ -98,7 +101,8 @@ struct scan_query {
     int64_t *ids;
     float *dists; /* may be NULL */
     int (*run)(struct scan_query *query, struct scan_slot *slot, kith_error *err);
-    void (*undo)(struct scan_query *query); /* before another try; may be NULL */
+    bool (*has_twins)(const struct scan_query *query); /* an id is there twice, perhaps */
+    void (*undo)(struct scan_query *query);            /* before another try; may be NULL */
     void *context;
 };
 int scan_settled(struct scan_query *query, kith_error *err);

@@ -25,6 +25,20 @@ void scan_hits_deinit(struct scan_hits *hits) {
     *hits = (struct scan_hits){0};
 }
 
+bool scan_hits_add(struct scan_hits *hits, float dist, int64_t id) {
+    if (!hits_reserve(hits, hits->n + 1)) return false;
+    hits->hits[hits->n++] = (struct scan_hit){dist, id};
+    return true;
+}
+
+void scan_hits_sort(struct scan_hits *hits, size_t first) {
+    if (hits->n == first) return;
+    struct scan_hit *found = hits->hits + first;
+    size_t n = hits->n - first;
+    for (size_t i = n / 2; i-- > 0;) heap_sink(found, i, n, found[i]);
+    heap_sort(found, n);
+}
+
 static bool take_within(struct scan_pass *pass, const uint32_t *row, const float *dist,
                         uint32_t n) {
     struct scan_hits *hits = pass->sink;
@@ -46,6 +60,21 @@ static void forget_hits(struct scan_query *query) {
     range->hits->n = range->first;
 }
 
+/* By id, in a copy; without memory for one, they may be there. */
+static bool range_has_twins(const struct scan_query *query) {
+    const struct range_search *range = query->context;
+    size_t n = range->hits->n - range->first, bytes = n * sizeof(struct scan_hit);
+    struct scan_hit *by_id = mem_new(NULL, bytes);
+    if (!by_id) return true;
+    for (size_t i = 0; i < n; i++) by_id[i].id = range->hits->hits[range->first + i].id;
+    for (size_t i = n / 2; i-- > 0;) heap_sink(by_id, i, n, by_id[i]);
+    heap_sort(by_id, n);
+    bool twins = false;
+    for (size_t i = 1; i < n; i++) twins |= by_id[i].id == by_id[i - 1].id;
+    mem_free(NULL, by_id, bytes);
+    return twins;
+}
+
 static int search_range(struct scan_query *query, struct scan_slot *slot, kith_error *err) {
     const struct range_search *range = query->context;
     struct scan_hits *hits = range->hits;
@@ -57,11 +86,7 @@ static int search_range(struct scan_query *query, struct scan_slot *slot, kith_e
     pass.sink = hits;
     pass.tau = range->radius;
     TRY(scan_pass_run(&pass, err));
-    if (hits->n == range->first) return KITH_OK;
-    struct scan_hit *found = hits->hits + range->first;
-    size_t n = hits->n - range->first;
-    for (size_t i = n / 2; i-- > 0;) heap_sink(found, i, n, found[i]);
-    heap_sort(found, n);
+    scan_hits_sort(hits, range->first);
     return KITH_OK;
 }
 
@@ -73,6 +98,7 @@ int scan_range(struct rows *rows, const struct search_call *call, const float *q
                              .n = 1,
                              .queries = query,
                              .run = search_range,
+                             .has_twins = range_has_twins,
                              .undo = forget_hits,
                              .context = &range};
     int code = scan_settled(&one, err);

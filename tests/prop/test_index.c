@@ -6,7 +6,7 @@
  * to be read-only), check, repair. After each the two are compared.
  *   Exact searches, and all searches of a flat index, must give the model's ids in the model's order. Where
  *   the index keeps a coarser code than was given, the model searches what the index says it stores.
- *   A graph must give ids that are there, once each, that pass, in order, with their right distances, as
+ *   A graph, or inverted lists, must give ids that are there, once each, that pass, in order, with their right distances, as
  *   many as there are, and 95 in a hundred of the model's over a trial.
  * A failure names the trial and the step; a trial is as many operations long as the argument says. */
 #include <math.h>
@@ -56,6 +56,14 @@ static const struct trial trials[] = {
     {"HNSW16,SQ8", KITH_METRIC_EUCLID, 12, WHOLE, false},
     {"HNSW16,SQfp16", KITH_METRIC_L2, 12, SMOOTH, true},
     {"Auto", KITH_METRIC_L2, 6, SMOOTH, false},
+    {"IVF4,Flat", KITH_METRIC_L2, 10, SMOOTH, false},
+    {"IVF8,Flat", KITH_METRIC_COSINE, 10, CLUMPED, false},
+    {"IVF4,Flat", KITH_METRIC_L1, 8, TURNING, false},
+    {"IVF8_HNSW4,Flat", KITH_METRIC_EUCLID, 12, TURNING, false},
+    {"IVF4,SQfp16", KITH_METRIC_IP, 9, SMOOTH, true},
+    {"IVF4,SQ8", KITH_METRIC_COSINE, 16, WHOLE, false},
+    {"IVF8,SQ8,Refine", KITH_METRIC_L2, 16, SMOOTH, false},
+    {"IVF8,SQ8,Refine", KITH_METRIC_COSINE, 16, TURNING, false},
 };
 
 struct run {
@@ -64,7 +72,7 @@ struct run {
     kith_index *index;
     uint64_t state;
     int number, step;
-    bool graph, turned;
+    bool graph, turned; /* graph: or lists, what need not find all */
     char path[64];
     double found, wanted;
     int n_compared;
@@ -267,6 +275,7 @@ static void do_search(struct run *run) {
     kith_error err = {0};
     params.k = (uint32_t)k;
     params.ef = 150;
+    params.nprobe = 7;
     params.exact = run->graph && below(run, 4) == 0;
     params.threads = (uint32_t)(1 + below(run, 2));
     draw_filter(run, &params.filter, bits);
@@ -370,7 +379,7 @@ static void run_trial(int number, int steps, uint64_t seed) {
     struct run run = {.trial = trial, .number = number, .state = seed};
     kith_error err = {0};
     run.model = model_make(trial->dim, trial->metric);
-    run.graph = trial->spec[0] == 'H';
+    run.graph = trial->spec[0] == 'H' || trial->spec[0] == 'I';
     snprintf(run.path, sizeof run.path, "prop-%d-%d.kith", (int)getpid(), number);
     EXPECT_CODE(&run,
                 kith_index_new(&run.index, trial->dim, trial->metric, trial->spec, NULL, &err),

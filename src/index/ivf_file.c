@@ -1,0 +1,245 @@
+/* The inverted lists' sections of an index file (docs/format.md): IVFM, and where the index is trained CENT, QNTZ, LSTN,
+ * LROW, LCOD, LIOF.
+ *
+ * IVFM: u32 nlist, u32 trained, u32 plain code kind or that a quantizer codes, u32 bytes of a code, u64 rows trained on.
+ * CENT: nlist x dim f32. QNTZ: the quantizer's model. LSTN: u32 rows a list. LROW: their numbers, list by list. LCOD: their
+ * codes, list by list, each list at a multiple of 64 and chunk behind chunk. LIOF: u32 a row, its list.
+ * A map borrows row numbers and codes, so that opening costs by lists and chunks, not by rows; row numbers are looked at
+ * when they are used. The coarse index is made anew from the centres. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "index/file.h"
+#include "index/ivf.h"
+
+#define TAG_META    FILE_TAG('I', 'V', 'F', 'M')
+#define TAG_CENTRES FILE_TAG('C', 'E', 'N', 'T')
+#define TAG_MODEL   FILE_TAG('Q', 'N', 'T', 'Z')
+#define TAG_LENGTHS FILE_TAG('L', 'S', 'T', 'N')
+#define TAG_ROWS    FILE_TAG('L', 'R', 'O', 'W')
+#define TAG_CODES   FILE_TAG('L', 'C', 'O', 'D')
+#define TAG_LIST_OF FILE_TAG('L', 'I', 'O', 'F')
+#define ALIGN       64u
+
+struct meta {
+    uint32_t nlist, trained, kind, row_bytes;
+    uint64_t trained_n;
+};
+
+/* ---- saving --------------------------------------------------------------------------------------- */
+
+static int save_centres(const struct ivf_model *model, size_t dim, struct file_sections *out,
+                        kith_error *err) {
+    float *centre = mem_new(NULL, dim * sizeof *centre);
+    if (!centre) return FAIL(err, KITH_ENOMEM, "no memory for a centre of %zu dimensions", dim);
+    int code = file_sections_begin(out, TAG_CENTRES, err);
+    for (uint32_t i = 0; i < model->nlist && code == KITH_OK; i++) {
+        ivf_centre(model, i, centre);
+        code = file_sections_more(out, centre, dim * sizeof *centre, err);
+    }
+    mem_free(NULL, centre, dim * sizeof *centre);
+    if (code == KITH_OK) file_sections_end(out);
+    return code;
+}
+
+static int save_quantizer(const struct quantizer *quantizer, struct file_sections *out,
+                          kith_error *err) {
+    size_t bytes = quantizer->ops->model_bytes(quantizer);
+    uint8_t *model = mem_new(NULL, bytes);
+    if (!model) return FAIL(err, KITH_ENOMEM, "no memory for a model of %zu bytes", bytes);
+    quantizer->ops->model_write(quantizer, model);
+    int code = file_sections_put(out, TAG_MODEL, model, bytes, err);
+    mem_free(NULL, model, bytes);
+    return code;
+}
+
+static int save_lengths(const struct ivf_model *model, struct file_sections *out, kith_error *err) {
+    TRY(file_sections_begin(out, TAG_LENGTHS, err));
+    for (uint32_t i = 0; i < model->nlist; i++) {
+        const struct ivf_list *list = ivf_list_of(model, i);
+        uint32_t n = list ? list->n : 0;
+        TRY(file_sections_more(out, &n, sizeof n, err));
+    }
+    file_sections_end(out);
+    return KITH_OK;
+}
+
+static int save_rows(const struct ivf_model *model, struct file_sections *out, kith_error *err) {
+    TRY(file_sections_begin(out, TAG_ROWS, err));
+    for (uint32_t i = 0; i < model->nlist; i++) {
+        const struct ivf_list *list = ivf_list_of(model, i);
+        for (uint32_t c = 0; list && c < list->n_chunks; c++)
+            TRY(file_sections_more(out, list->chunk[c].row, list->chunk[c].n * sizeof(uint32_t),
+                                   err));
+    }
+    file_sections_end(out);
+    return KITH_OK;
+}
+
+static int save_codes(const struct ivf_model *model, struct file_sections *out, kith_error *err) {
+    static const uint8_t zeros[ALIGN];
+    TRY(file_sections_begin(out, TAG_CODES, err));
+    for (uint32_t i = 0; i < model->nlist; i++) {
+        const struct ivf_list *list = ivf_list_of(model, i);
+        size_t bytes = 0;
+        for (uint32_t c = 0; list && c < list->n_chunks; c++) {
+            size_t n = ivf_code_bytes(&model->code, list->chunk[c].n);
+            TRY(file_sections_more(out, list->chunk[c].codes, n, err));
+            bytes += n;
+        }
+        TRY(file_sections_more(out, zeros, bits_round_up(bytes, ALIGN) - bytes, err));
+    }
+    file_sections_end(out);
+    return KITH_OK;
+}
+
+int ivf_save(const struct kith_index *index, struct file_sections *out, kith_error *err) {
+    const struct ivf *ivf = ivf_of(index);
+    const struct ivf_model *model = ivf_model_of(ivf);
+    struct meta meta = {.nlist = ivf->nlist, .trained = model != NULL};
+    if (model) {
+        const struct ivf_code *code = &model->code;
+        meta.kind = code->quantizer ? CODE_QUANTIZED : (uint32_t)code->plain.kind;
+        meta.row_bytes = (uint32_t)code->row_bytes;
+        meta.trained_n = model->trained_n;
+    }
+    TRY(file_sections_put(out, TAG_META, &meta, sizeof meta, err));
+    if (!model) return KITH_OK;
+    TRY(save_centres(model, index->rows.config.dim, out, err));
+    if (model->code.quantizer) TRY(save_quantizer(model->code.quantizer, out, err));
+    TRY(save_lengths(model, out, err));
+    TRY(save_rows(model, out, err));
+    TRY(save_codes(model, out, err));
+    return file_sections_put_segs(out, TAG_LIST_OF, &ivf->list_of,
+                                  atomic_load_explicit(&index->rows.n, memory_order_acquire), err);
+}
+
+/* ---- loading -------------------------------------------------------------------------------------- */
+
+static int read_meta(const struct ivf *ivf, const struct index_file *file, struct meta *meta,
+                     kith_error *err) {
+    const void *bytes;
+    size_t n;
+    TRY(index_file_section(file, TAG_META, sizeof *meta, &bytes, &n, err));
+    memcpy(meta, bytes, sizeof *meta);
+    if (meta->nlist != ivf->nlist || meta->trained > 1)
+        return FAIL(err, KITH_ECORRUPT,
+                    "section IVFM tells of %" PRIu32 " lists, the description of %" PRIu32,
+                    meta->nlist, ivf->nlist);
+    return KITH_OK;
+}
+
+static int load_code(struct ivf_code *code, const struct ivf *ivf, const struct meta *meta,
+                     const struct index_file *file, kith_error *err) {
+    const void *bytes;
+    size_t n;
+    TRY(ivf_code_init(code, ivf, meta->kind == CODE_U8, err));
+    uint32_t kind = code->quantizer ? CODE_QUANTIZED : (uint32_t)code->plain.kind;
+    int result = KITH_OK;
+    if (kind != meta->kind || code->row_bytes != meta->row_bytes)
+        result = FAIL(err, KITH_ECORRUPT,
+                      "section IVFM tells of codes of kind %" PRIu32 " and %" PRIu32
+                      " bytes, the description of kind %" PRIu32 " and %zu",
+                      meta->kind, meta->row_bytes, kind, code->row_bytes);
+    if (result == KITH_OK && code->quantizer) {
+        result = index_file_section(file, TAG_MODEL, SIZE_MAX, &bytes, &n, err);
+        if (result == KITH_OK)
+            result = code->quantizer->ops->model_read(code->quantizer, bytes, n, err);
+    }
+    if (result != KITH_OK) ivf_code_deinit(code, (struct mem_account *)(uintptr_t)&ivf->index.mem);
+    return result;
+}
+
+/* Sections of lists, and how far they are used up. */
+struct lists_file {
+    const uint32_t *length, *row;
+    const uint8_t *codes;
+    uint64_t n_rows, codes_bytes;
+    bool mapped;
+};
+
+static int read_lists(const struct ivf_model *model, const struct index_file *file,
+                      struct lists_file *lists, kith_error *err) {
+    const void *bytes;
+    size_t n;
+    *lists = (struct lists_file){.mapped = file->mapped};
+    TRY(index_file_section(file, TAG_LENGTHS, model->nlist * sizeof(uint32_t), &bytes, &n, err));
+    lists->length = bytes;
+    for (uint32_t i = 0; i < model->nlist; i++) {
+        uint32_t length = lists->length[i], tail = length % IVF_CHUNK;
+        lists->n_rows += length;
+        lists->codes_bytes +=
+            bits_round_up(length / IVF_CHUNK * ivf_code_bytes(&model->code, IVF_CHUNK) +
+                              ivf_code_bytes(&model->code, tail),
+                          ALIGN);
+        if (lists->n_rows > KITH_MAX_ROWS)
+            return FAIL(err, KITH_ECORRUPT, "section LSTN tells of more than %u rows",
+                        KITH_MAX_ROWS);
+    }
+    TRY(index_file_section(file, TAG_ROWS, lists->n_rows * sizeof(uint32_t), &bytes, &n, err));
+    lists->row = bytes;
+    TRY(index_file_section(file, TAG_CODES, lists->codes_bytes, &bytes, &n, err));
+    lists->codes = bytes;
+    return KITH_OK;
+}
+
+static int load_list(const struct ivf_code *code, const struct lists_file *file, uint32_t length,
+                     const uint32_t *row, const uint8_t *codes, struct ivf_list **out,
+                     struct mem_account *owner, kith_error *err) {
+    struct ivf_list *list;
+    TRY(ivf_list_borrow(&list, code, length, row, codes, owner, err));
+    if (!file->mapped) {
+        struct ivf_list *copy;
+        int made = ivf_list_copy(&copy, list, code, owner, err);
+        ivf_list_free(list, NULL, code, owner);
+        if (made != KITH_OK) return made;
+        list = copy;
+    }
+    *out = list;
+    return KITH_OK;
+}
+
+static int load_lists(struct ivf *ivf, struct ivf_model *model, const struct index_file *file,
+                      kith_error *err) {
+    struct lists_file lists;
+    TRY(read_lists(model, file, &lists, err));
+    const uint32_t *row = lists.row;
+    const uint8_t *codes = lists.codes;
+    for (uint32_t i = 0; i < model->nlist; i++) {
+        uint32_t length = lists.length[i];
+        struct ivf_list *list;
+        if (length == 0) continue;
+        TRY(load_list(&model->code, &lists, length, row, codes, &list, &ivf->index.mem, err));
+        atomic_store_explicit(&model->list[i], list, memory_order_relaxed);
+        row += length;
+        size_t bytes = length / IVF_CHUNK * ivf_code_bytes(&model->code, IVF_CHUNK) +
+                       ivf_code_bytes(&model->code, length % IVF_CHUNK);
+        codes += bits_round_up(bytes, ALIGN);
+    }
+    return index_file_segs(file, TAG_LIST_OF, &ivf->list_of,
+                           atomic_load_explicit(&ivf->index.rows.n, memory_order_acquire),
+                           &ivf->index.mem, err);
+}
+
+int ivf_load(struct kith_index *index, const struct index_file *file, kith_error *err) {
+    struct ivf *ivf = ivf_of(index);
+    struct meta meta;
+    struct ivf_code how;
+    struct ivf_model *model;
+    const void *centres;
+    size_t n, dim = index->rows.config.dim;
+    TRY(read_meta(ivf, file, &meta, err));
+    if (!meta.trained) return KITH_OK;
+    TRY(index_file_section(file, TAG_CENTRES, meta.nlist * dim * sizeof(float), &centres, &n, err));
+    TRY(load_code(&how, ivf, &meta, file, err));
+    int code = ivf_model_new(&model, ivf, meta.nlist, centres, err);
+    if (code != KITH_OK) {
+        ivf_code_deinit(&how, &index->mem);
+        return code == KITH_ENOMEM ? code
+                                   : FAIL(err, KITH_ECORRUPT, "section CENT holds no centres");
+    }
+    model->code = how;
+    model->trained_n = meta.trained_n;
+    atomic_store_explicit(&ivf->model, model, memory_order_release); /* freed with the index */
+    return load_lists(ivf, model, file, err);
+}
