@@ -175,21 +175,18 @@ static enum outcome search_slot(const struct plan *plan, uint32_t slot, const fl
     return ANSWERED;
 }
 
-static uint64_t updates_of(const struct graph *graph) {
-    return atomic_load_explicit(&graph->index.rows.n_updates, memory_order_acquire);
-}
-
-/* One query; again when a replacement of rows was committed meanwhile, for a walk across the commit may have seen both
- * the old and the new row of an id, or neither. In the end the scan settles it. */
+/* One query; again where what was committed meanwhile demands it (rows_moment). In the end the scan settles it. */
 static enum outcome search_one(const struct plan *plan, const float *query, int64_t *ids,
                                float *dists) {
-    struct epoch *epoch = &plan->graph->index.rows.epoch;
+    struct rows *rows = &plan->graph->index.rows;
     for (uint32_t tries = 0; tries < TRIES; tries++) {
-        uint64_t before = updates_of(plan->graph);
-        uint32_t slot = epoch_enter(epoch);
+        struct rows_moment before = rows_moment(rows);
+        uint32_t slot = epoch_enter(&rows->epoch);
         enum outcome outcome = search_slot(plan, slot, query, ids, dists);
-        epoch_leave(epoch, slot);
-        if (outcome != ANSWERED || (before == updates_of(plan->graph) && before % 2 == 0))
+        epoch_leave(&rows->epoch, slot);
+        if (outcome != ANSWERED) return outcome;
+        bool torn = rows_was_updated(rows, before);
+        if (!torn && !(rows_had_removals(rows, before) && scan_has_twins(ids, plan->call->k)))
             return outcome;
     }
     return STARVED;

@@ -132,8 +132,10 @@ int rows_remove(struct rows *rows, size_t n, const int64_t *ids, uint32_t *row_o
                 kith_error *err) {
     if (rows->read_only)
         return FAIL(err, KITH_EREADONLY, "the index was opened as a map, which is read-only");
+    pthread_mutex_lock(&rows->commit_lock);
     pthread_mutex_lock(&rows->ids_lock);
     int code = find_removed(rows, n, ids, row_out, err);
+    if (code == KITH_OK) atomic_fetch_add_explicit(&rows->n_removals, 1, memory_order_release);
     bool mapped = atomic_load_explicit(&rows->explicit_ids, memory_order_relaxed);
     for (size_t i = 0; code == KITH_OK && i < n; i++) {
         if (mapped) id_map_take(&rows->ids, &rows->id_of, row_out[i]);
@@ -143,6 +145,7 @@ int rows_remove(struct rows *rows, size_t n, const int64_t *ids, uint32_t *row_o
     if (code == KITH_OK)
         atomic_fetch_sub_explicit(&rows->n_live, (uint32_t)n, memory_order_release);
     pthread_mutex_unlock(&rows->ids_lock);
+    pthread_mutex_unlock(&rows->commit_lock);
     return code;
 }
 

@@ -75,13 +75,14 @@ struct rows {
     _Atomic(struct store *) store; /* never NULL after rows_init */
     _Atomic uint32_t n;            /* rows ever used: all row numbers are below */
     _Atomic uint32_t n_live;
-    _Atomic uint64_t n_updates; /* replacements committed, for searches that overlapped one */
-    _Atomic bool explicit_ids;  /* false: every id is its row number; id_of and ids are empty */
-    struct segs id_of;          /* int64_t a row, when explicit_ids */
-    struct segs live;           /* uint64_t words of live bits, atomic or/and; use rows_is_live */
-    struct segs held, freed;    /* words of held and free bits, under ids_lock */
-    struct id_map ids;          /* private: id -> row, when explicit_ids and not sorted */
-    const uint32_t *sorted;     /* mapped file: live rows by rising id, instead of ids */
+    _Atomic uint64_t n_updates;  /* replacements begun and ended; rows_moment */
+    _Atomic uint64_t n_removals; /* calls that removed rows */
+    _Atomic bool explicit_ids;   /* false: every id is its row number; id_of and ids are empty */
+    struct segs id_of;           /* int64_t a row, when explicit_ids */
+    struct segs live;            /* uint64_t words of live bits, atomic or/and; use rows_is_live */
+    struct segs held, freed;     /* words of held and free bits, under ids_lock */
+    struct id_map ids;           /* private: id -> row, when explicit_ids and not sorted */
+    const uint32_t *sorted;      /* mapped file: live rows by rising id, instead of ids */
     int64_t next_id;
     pthread_rwlock_t layout;
     pthread_mutex_t ids_lock;
@@ -150,6 +151,26 @@ static inline bool rows_is_live(const struct rows *rows, uint32_t row) {
 static inline int64_t rows_id(const struct rows *rows, uint32_t row) {
     if (!atomic_load_explicit(&rows->explicit_ids, memory_order_acquire)) return (int64_t)row;
     return *(const int64_t *)(const void *)segs_at(&rows->id_of, row);
+}
+
+/* What a search looks at before and after, for it may overlap a commit. Across an update it may have seen the old and the
+ * new row of an id, or neither: it begins again (rows_was_updated). Across a removal it may have seen an id's row, and the
+ * row with which the id came back: it begins again if an id is there twice (rows_had_removals). */
+struct rows_moment {
+    uint64_t updates, removals;
+};
+
+static inline struct rows_moment rows_moment(const struct rows *rows) {
+    return (struct rows_moment){atomic_load_explicit(&rows->n_updates, memory_order_acquire),
+                                atomic_load_explicit(&rows->n_removals, memory_order_acquire)};
+}
+
+static inline bool rows_was_updated(const struct rows *rows, struct rows_moment since) {
+    return since.updates % 2 != 0 || rows_moment(rows).updates != since.updates;
+}
+
+static inline bool rows_had_removals(const struct rows *rows, struct rows_moment since) {
+    return rows_moment(rows).removals != since.removals;
 }
 
 static inline const struct store *rows_store(const struct rows *rows) {

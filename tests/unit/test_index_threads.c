@@ -1,5 +1,6 @@
 /* One index and many threads: the same answers at any thread count, and writers beside searches. */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -123,10 +124,101 @@ static void test_updates_beside_searches(void **state) {
     }
 }
 
+/* ---- removed and added again during one search -------------------------------------------------- */
+
+enum { BACK = 3, GONE = 1150 }; /* ids */
+
+struct back {
+    kith_index *index;
+    _Atomic int step; /* 1: the search has come by; 2: the id is back */
+};
+
+static void wait_for(struct back *back, int step) {
+    while (back->step < step) sched_yield();
+}
+
+/* Lets the id be removed, and added again to a row farther on, as soon as it has been looked at. */
+static int pass_and_replace(void *context, int64_t id) {
+    struct back *back = context;
+    if (id == BACK && back->step == 0) {
+        back->step = 1;
+        wait_for(back, 2);
+    }
+    return 1;
+}
+
+static void *remove_it(void *context) {
+    struct back *back = context;
+    int64_t id = BACK;
+    wait_for(back, 1);
+    assert_int_equal(kith_index_remove(back->index, 1, &id, NULL), KITH_OK);
+    return NULL;
+}
+
+static void *add_it(void *context) {
+    struct back *back = context;
+    int64_t id = BACK;
+    wait_for(back, 1);
+    while (kith_index_add(back->index, 1, rows + BACK * DIM, &id, NULL, NULL) != KITH_OK)
+        sched_yield();
+    back->step = 2;
+    return NULL;
+}
+
+static void expect_once(const int64_t *ids, size_t n) {
+    int times = 0;
+    for (size_t i = 0; i < n; i++) times += ids[i] == BACK;
+    assert_int_equal(times, 1);
+}
+
+static void search_while_it_comes_back(struct back *back, int how) {
+    kith_search_params params = KITH_SEARCH_PARAMS_INIT;
+    kith_range_result *range;
+    int64_t ids[20 * 10];
+    kith_error err;
+    params.exact = 1;
+    params.filter = (kith_filter){.pass = pass_and_replace, .context = back};
+    size_t n = how == 1 ? 20 : 1;
+    if (how < 2) {
+        assert_int_equal(
+            kith_index_search(back->index, n, rows + BACK * DIM, &params, ids, NULL, &err),
+            KITH_OK);
+        expect_once(ids, 10);
+    } else {
+        assert_int_equal(
+            kith_index_range_search(back->index, 1, rows + BACK * DIM, 100, &params, &range, &err),
+            KITH_OK);
+        expect_once(range->ids, range->start[1]);
+        assert_int_equal(range->start[1], N - 20);
+        kith_range_result_free(range);
+    }
+}
+
+static void test_an_id_comes_back(void **state) {
+    static const char *const kinds[] = {"Flat", "Flat,SQ8", "HNSW8"};
+    (void)state;
+    for (size_t s = 0; s < 3; s++) {
+        for (int how = 0; how < 3; how++) {
+            struct back back = {.index = index_of(kinds[s], KITH_METRIC_L2, N)};
+            pthread_t remover, adder;
+            int64_t gone[20];
+            for (int i = 0; i < 20; i++) gone[i] = GONE + i;
+            assert_int_equal(kith_index_remove(back.index, 20, gone, NULL), KITH_OK);
+            pthread_create(&remover, NULL, remove_it, &back);
+            pthread_create(&adder, NULL, add_it, &back);
+            search_while_it_comes_back(&back, how);
+            pthread_join(remover, NULL);
+            pthread_join(adder, NULL);
+            kith_index_free(back.index);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads_change_nothing),
         cmocka_unit_test(test_updates_beside_searches),
+        cmocka_unit_test(test_an_id_comes_back),
     };
     return cmocka_run_group_tests(tests, make_rows, NULL);
 }
