@@ -139,8 +139,9 @@ static uint32_t iterate(struct kmeans_run *run) {
         if (moved) kmeans_update(run);
         bool goes_on =
             !options->progress || options->progress(options->context, iteration, objective);
-        bool gains = before - objective >= options->tolerance * fabs(objective);
-        if (!moved || !gains || !goes_on || iteration == most) return iteration;
+        bool rests =
+            options->tolerance > 0 && before - objective < options->tolerance * fabs(objective);
+        if (!moved || rests || !goes_on || iteration == most) return iteration;
         before = objective;
     }
 }
