@@ -43,8 +43,9 @@ static void fastscan_sums(const uint8_t *lut, size_t m, const uint8_t *blocks, s
 VEC unsigned fast_select(const struct kern_fastscan *scan, const uint8_t *block, size_t first,
                          i32x16 sums, float *dist) {
     f32x16 sum = i32x16_to_f32(sums), scale = f32x16_set1(scan->scale);
-    f32x16 far =
-        f32x16_add(f32x16_load_f32(block + scan->term + 4 * first), f32x16_set1(scan->bias));
+    f32x16 far = f32x16_set1(scan->bias);
+    far = scan->term ? f32x16_add(f32x16_load_f32(block + scan->term + 4 * first), far)
+                     : f32x16_add(f32x16_zero(), far);
     if (scan->factor) {
         f32x16 factor = f32x16_load_f32(block + scan->factor + 4 * first);
         far = f32x16_fma(factor, f32x16_fma(scale, sum, f32x16_set1(scan->shift)), far);

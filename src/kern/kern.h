@@ -83,7 +83,7 @@ struct kern_scan {
 typedef void (*kern_fastscan_sums_fn)(const uint8_t *lut, size_t m, const uint8_t *blocks,
                                       size_t stride, size_t n, uint32_t *sums);
 /* The same with distances and selection fused in. At offsets `term`, `factor` and `error` of a block lie 32 f32, one a
- * row; factor and error may be 0, which is: none.
+ * row; each may be 0, which is: none (a term of 0).
  *     dist = fma(factor[row], fma(scale, sum, shift), term[row] + bias)    or, where there is no factor,
  *     dist = fma(scale, sum, term[row] + bias)
  *     bit row of mask = (error ? fma(-margin, error[row], dist) : dist) <= limit
@@ -97,6 +97,24 @@ struct kern_fastscan {
     float *dist;    /* n x 32 */
     uint32_t *mask; /* n */
 };
+
+/* n rows with k vectors of dim elements stored by columns: element d of vector j at columns[d * k + j], k a multiple of
+ * 16. out[i * k + j] goes on from what it holds, for d = 0, 1, ...: dot  fma(x[i][d], element, out), l1  out +
+ * |x[i][d] - element|, one after the other, the same bits at every instruction set. */
+struct kern_columns {
+    const float *x; /* n rows, stride floats apart */
+    size_t stride, n;
+    const float *columns;
+    size_t k, dim;
+    float *out; /* n x k */
+};
+
+/* Sums of m table entries that a code names: entry i, of tables[i][256] by byte i or of tables[i][16] by nibble i (byte
+ * i / 2, lower half first), is added to lane i % 16, then the lanes as above. Codes need no alignment. */
+typedef void (*kern_lookup_rows_fn)(const float *tables, size_t m, const uint8_t *codes,
+                                    size_t stride, size_t n, float *out);
+typedef void (*kern_lookup_list_fn)(const float *tables, size_t m, const uint8_t *const *codes,
+                                    size_t n, float *out);
 
 /* Exact integer pairs for the public arithmetic: both vectors i8 or both u8. Sums modulo 2^32 (they fit: at most
  * 65536*255*255); DOT of i8 is to be read as int32_t. */
@@ -115,6 +133,17 @@ struct kern {
     void (*scan_u8s8)(const struct kern_scan *scan);
     kern_fastscan_sums_fn fastscan_sums;
     void (*fastscan)(const struct kern_fastscan *scan);
+    void (*columns_dot)(const struct kern_columns *columns);
+    void (*columns_l1)(const struct kern_columns *columns);
+    /* Number of the first of the largest of n floats, n a multiple of 16; 0 where any is NaN or any number. */
+    size_t (*largest)(const float *x, size_t n);
+    kern_lookup_rows_fn lookup8_rows, lookup4_rows;
+    kern_lookup_list_fn lookup8_list, lookup4_list;
+    /* Of m tables of 16: low[i] = the least entry; returns the widest span, the largest max - min. */
+    float (*table_span)(const float *tables, size_t m, float *low);
+    /* out[i][j] = round((tables[i][j] - low[i]) * inverse), held within 0 and 255. */
+    void (*table_narrow)(const float *tables, size_t m, const float *low, float inverse,
+                         uint8_t *out);
     kern_int_fn int_pair[2][KERN_METRICS]; /* [0] i8, [1] u8 */
     /* n elements from or to f32; f16 and bf16 round to nearest even, overflow to infinity. */
     void (*to_f32[KERN_TYPES])(const void *in, size_t n, float *out);

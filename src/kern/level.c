@@ -80,6 +80,8 @@ STEPS_OF(PART)
 #include "kern/fast_neon.h"
 #endif
 #include "kern/fastscan_tmpl.c"
+#include "kern/columns_tmpl.c"
+#include "kern/lookup_tmpl.c"
 #include "kern/lattice_tmpl.c"
 
 #define FILL_DIST(kern, index, type)                     \
@@ -120,6 +122,15 @@ static void fill_floats(struct kern *kern) {
     kern->butterfly = butterfly;
     kern->fastscan_sums = fastscan_sums;
     kern->fastscan = fastscan;
+    kern->columns_dot = columns_dot;
+    kern->columns_l1 = columns_l1;
+    kern->largest = largest;
+    kern->lookup8_rows = lookup8_rows;
+    kern->lookup4_rows = lookup4_rows;
+    kern->lookup8_list = lookup8_list;
+    kern->lookup4_list = lookup4_list;
+    kern->table_span = table_span;
+    kern->table_narrow = table_narrow;
     kern->lattice_fit = lattice_fit;
     kern->lattice_code = lattice_code;
     kern->subset_tables = subset_tables;

@@ -322,6 +322,10 @@ VEC i32x16 i32x16_dot_u1(i32x16 acc, const uint8_t *row, s8x64h query) {
     return avx512_dot_small(acc, _mm512_maskz_set1_epi8(_cvtu64_mask64(bits), 1), query);
 }
 
+/* 8 accumulators, 2 groups of columns and a row's element. */
+#define COLUMNS_R 4
+#define COLUMNS_G 2
+
 /* 16 accumulators, 4 query and 4 row registers. */
 #define TILE_Q 4
 #define TILE_R 4

@@ -35,7 +35,7 @@ static void plain_select(const struct kern_fastscan *scan, const uint32_t *sums,
                          uint32_t *mask) {
     memset(mask, 0, scan->n * sizeof *mask);
     for (size_t i = 0; i < scan->n * KERN_BLOCK; i++) {
-        float far = row_value(scan, scan->term, i) + scan->bias;
+        float far = (scan->term ? row_value(scan, scan->term, i) : 0) + scan->bias;
         dist[i] = scan->factor ? fmaf(row_value(scan, scan->factor, i),
                                       fmaf(scan->scale, (float)sums[i], scan->shift), far)
                                : fmaf(scan->scale, (float)sums[i], far);
@@ -54,7 +54,7 @@ static void make_case(struct fast_case *c, size_t round) {
     uint8_t *lut = guard_end(&c->lut, 16 * m);
     for (size_t i = 0; i < 16 * m; i++) lut[i] = round % 5 == 0 ? 255 : (uint8_t)random_below(256);
     *scan = (struct kern_fastscan){.lut = lut, .blocks = blocks, .m = m, .stride = stride, .n = n};
-    scan->term = 16 * m + 256 * random_below(2);
+    if (m && random_below(4)) scan->term = 16 * m + 256 * random_below(2);
     if (m && random_below(2)) scan->factor = 16 * m + 128;
     if (m && random_below(2)) scan->error = 16 * m + 256;
     scan->scale = random_unit(), scan->shift = random_unit() * 500, scan->bias = random_unit() * 90;
