@@ -257,12 +257,12 @@ static int walk_hnsw(struct wire *wire, struct faiss_node *node) {
 
 static int walk_pre_transform(struct wire *wire, struct faiss_node *node) {
     TRY(wire_i32(wire, &node->n_chain));
-    WIRE_CHECK(wire,
-               node->n_chain >= 0 && (wire->writing || (uint64_t)node->n_chain <=
-                                                           wire_left(wire) / TRANSFORM_BYTES_MIN),
-               "byte %llu: %d transforms", (unsigned long long)wire->at - 4, node->n_chain);
-    if (!wire->writing)
+    WIRE_CHECK(wire, node->n_chain >= 0, "byte %llu: %d transforms",
+               (unsigned long long)wire->at - 4, node->n_chain);
+    if (!wire->writing) {
+        TRY(wire_room(wire, (uint64_t)node->n_chain, TRANSFORM_BYTES_MIN, "transforms"));
         TRY(wire_new(wire, &node->chain, (uint64_t)node->n_chain, sizeof *node->chain));
+    }
     int32_t d = node->d;
     for (int32_t i = 0; i < node->n_chain; i++) {
         struct faiss_transform transform = node->chain[i];

@@ -123,11 +123,8 @@ static int walk_blocks(struct wire *wire, struct faiss_ivf *ivf) {
                "byte %llu: blocks of %llu rows and %llu bytes", (unsigned long long)wire->at,
                (unsigned long long)ivf->n_per_block, (unsigned long long)ivf->block_size);
     if (!wire->writing) {
-        if (ivf->quantizer->ntotal > 0)
-            TRY(lists_new(wire, ivf));
-        else
-            WIRE_CHECK(wire, ivf->nlist <= wire_left(wire) / 16, "byte %llu: %llu lists",
-                       (unsigned long long)wire->at, (unsigned long long)ivf->nlist);
+        TRY(wire_room(wire, ivf->nlist, 2 * sizeof(uint64_t), "lists"));
+        if (ivf->quantizer->ntotal > 0) TRY(lists_new(wire, ivf));
     }
     for (uint64_t i = 0; i < ivf->nlist; i++) {
         struct faiss_list empty = {0}, *list = ivf->lists ? &ivf->lists[i] : &empty;

@@ -64,6 +64,11 @@ int wire_codes(struct wire *wire, struct faiss_codes *codes, size_t unit) {
     return wire_lend(wire, &codes->bytes, count, unit, "codes");
 }
 
+int wire_room(const struct wire *wire, uint64_t count, uint64_t item_bytes, const char *what) {
+    size_t n;
+    return wire_want(wire, mem_mul(count, item_bytes, &n) ? n : UINT64_MAX, what);
+}
+
 int wire_new(struct wire *wire, void *out, uint64_t n, size_t item_bytes) {
     size_t bytes;
     void *block = mem_mul(n, item_bytes, &bytes) ? mem_new(wire->owner, bytes) : NULL;

@@ -64,6 +64,8 @@ int wire_array(struct wire *wire, struct faiss_array *array, size_t item_bytes, 
 /* Codes as a counted array, counted in units of 1 or 4 bytes; it must hold codes->n codes of code_size. */
 int wire_codes(struct wire *wire, struct faiss_codes *codes, size_t unit);
 
+/* Is there room for count things of at least so many bytes each? Reading only; what names them when there is none. */
+int wire_room(const struct wire *wire, uint64_t count, uint64_t item_bytes, const char *what);
 /* Zeroed memory of the tree, n items; reading only. */
 int wire_new(struct wire *wire, void *out, uint64_t n, size_t item_bytes);
 
