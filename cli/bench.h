@@ -31,7 +31,7 @@ typedef struct bench_pass {
 } bench_pass;
 
 typedef struct bench_point {
-    uint32_t ef; /* 0: the index has no such setting */
+    uint32_t effort; /* value of the run's setting; 0: the index has none */
     uint32_t
         rounds; /* a pass goes round all queries this many times, so that it lasts BENCH_MIN_S */
     kith_eval quality;
@@ -41,6 +41,7 @@ typedef struct bench_point {
 
 typedef struct bench_run {
     const char *spec;
+    const char *setting; /* "ef", "nprobe", or NULL */
     kith_index *index;
     double build_wall_s, build_cpu_s;
     kith_index_stats stats;

@@ -94,7 +94,7 @@ static void put_point(const axes *a, const bench_run *run, const bench_point *p,
     fprintf(file, "<circle r=4 cx=%.1f cy=%.1f><title>", place_x(a, p->quality.recall_ties),
             place_y(a, p->median.qps_cpu));
     put_text(run->spec, file);
-    if (p->ef) fprintf(file, ", ef %u", p->ef);
+    if (run->setting) fprintf(file, ", %s %u", run->setting, p->effort);
     fprintf(file, "\nrecall %.4f (5th percentile %.3f)\n%s queries/s", p->quality.recall_ties,
             p->quality.recall_p5, print_count(qps, p->median.qps_cpu));
     if (!isnan(p->median.latency.p50))

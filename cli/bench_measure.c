@@ -76,7 +76,7 @@ int bench_build(const bench_setup *s, bench_run *run, const kith_index_options *
 static kith_search_params params_of(const bench_setup *s, const bench_point *point) {
     kith_search_params params = KITH_SEARCH_PARAMS_INIT;
     params.k = s->k;
-    params.ef = point->ef;
+    params.ef = params.nprobe = point->effort; /* an index looks at its own */
     params.threads = s->batch ? s->threads : 1;
     return params;
 }

@@ -41,8 +41,8 @@ static void point_row(table *t, const bench_run *run, size_t i) {
     enum { N_FIGURES = 15 };
     char texts[N_FIGURES][32] = {{0}};
     const char *cells[N_FIGURES + 1];
-    if (p->ef)
-        snprintf(texts[0], 32, "%u", p->ef);
+    if (run->setting)
+        snprintf(texts[0], 32, "%s %u", run->setting, p->effort);
     else
         strcpy(texts[0], "-");
     snprintf(texts[1], 32, "%.4f", p->quality.recall_ties);
@@ -90,8 +90,9 @@ static void print_targets(const bench_run *runs, size_t n_runs, FILE *file) {
 
 void bench_print(const bench_setup *s, const bench_run *runs, size_t n_runs, FILE *file) {
     static const char *const columns[] = {
-        "index", ">ef",  ">recall", ">p5",  ">QPS/CPU", ">QPS",   ">mean us",      ">min", ">max",
-        ">sd",   ">p50", ">p95",    ">p99", ">build s", ">CPU s", ">bytes/vector", NULL};
+        "index",    ">setting", ">recall", ">p5",           ">QPS/CPU", ">QPS",
+        ">mean us", ">min",     ">max",    ">sd",           ">p50",     ">p95",
+        ">p99",     ">build s", ">CPU s",  ">bytes/vector", NULL};
     bench_machine m;
     bench_machine_get(&m);
     char texts[3][32];
@@ -138,10 +139,10 @@ static struct json_object *json_setup(const bench_setup *s) {
     return o;
 }
 
-static struct json_object *json_point(const bench_point *p) {
+static struct json_object *json_point(const bench_run *run, const bench_point *p) {
     struct json_object *o = json_object_new_object();
     struct json_object *params = json_object_new_object();
-    if (p->ef) json_add(params, "ef", json_object_new_uint64(p->ef));
+    if (run->setting) json_add(params, run->setting, json_object_new_uint64(p->effort));
     json_add(o, "params", params);
     json_add(o, "recall", json_number(p->quality.recall_ties, 6));
     json_add(o, "recall_ids", json_number(p->quality.recall, 6));
@@ -170,7 +171,7 @@ static struct json_object *json_run(const bench_setup *s, const bench_run *run) 
              json_number((double)run->stats.bytes / (double)run->stats.rows, 6));
     struct json_object *points = json_object_new_array();
     for (size_t i = 0; i < run->n_points; i++)
-        json_object_array_add(points, json_point(&run->points[i]));
+        json_object_array_add(points, json_point(run, &run->points[i]));
     json_add(o, "points", points);
     struct json_object *at = json_object_new_object();
     for (int i = 0; i < BENCH_N_TARGETS; i++)

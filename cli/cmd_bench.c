@@ -27,7 +27,9 @@ static const struct argp_option options[] = {
     OPTION_METRIC,
     {NULL, 'k', "K", 0, "Results a query (default: 10)", 10},
     {"sweep", KEY_SWEEP, "ef=LOW:HIGH", 0,
-     "Settings to measure, doubling with a step between; or ef=A,B,… (default: ef=16:512)", 10},
+     "Settings to measure, doubling with a step between; or ef=A,B,… (default: ef=16:512); for "
+     "inverted lists nprobe=LOW:HIGH (default: nprobe=1:256)",
+     10},
     {"repeat", KEY_REPEAT, "N", 0,
      "Measure every setting N times, in turn; medians are reported (default: 5)", 10},
     {"batch", KEY_BATCH, NULL, 0, "Search all queries in one call instead of one by one", 10},
@@ -44,13 +46,21 @@ static const struct argp_option options[] = {
     OPTION_FROM,
     {0}};
 
+/* Values of one setting. */
+typedef struct sweep {
+    uint32_t value[BENCH_MAX_POINTS];
+    size_t n;
+} sweep;
+
+enum { SWEEP_EF, SWEEP_NPROBE, N_SWEEPS };
+static const char *const sweep_names[N_SWEEPS] = {"ef", "nprobe"};
+
 typedef struct arguments {
     shared_options shared;
     const char *names[3];
     const char *specs[BENCH_MAX_RUNS];
     size_t n_specs;
-    uint32_t sweep[BENCH_MAX_POINTS];
-    size_t n_sweep;
+    sweep sweeps[N_SWEEPS];
     const char *json, *html;
     uint32_t k, threads, build_threads, repeats;
     int pin; /* -1: no */
@@ -60,40 +70,52 @@ typedef struct arguments {
 
 /* ---- arguments ------------------------------------------------------------------------------------- */
 
-static void add_setting(struct argp_state *state, arguments *a, uint32_t ef) {
-    if (a->n_sweep == BENCH_MAX_POINTS)
+static void add_setting(struct argp_state *state, sweep *s, uint32_t value) {
+    if (s->n == BENCH_MAX_POINTS)
         argp_error(state, "--sweep: more than %d settings", BENCH_MAX_POINTS);
-    if (a->n_sweep && ef <= a->sweep[a->n_sweep - 1])
-        argp_error(state, "--sweep: settings must rise");
-    a->sweep[a->n_sweep++] = ef;
+    if (s->n && value <= s->value[s->n - 1]) argp_error(state, "--sweep: settings must rise");
+    s->value[s->n++] = value;
+}
+
+/* The sweep that a text names, emptied, and the text after its "=". */
+static sweep *named_sweep(struct argp_state *state, arguments *a, const char *text,
+                          const char **values) {
+    for (int i = 0; i < N_SWEEPS; i++) {
+        size_t n = strlen(sweep_names[i]);
+        if (strncmp(text, sweep_names[i], n) != 0 || text[n] != '=') continue;
+        *values = text + n + 1;
+        a->sweeps[i].n = 0;
+        return &a->sweeps[i];
+    }
+    argp_error(state, "--sweep: \"%s\" does not begin with ef= or nprobe=", text);
+    return NULL;
 }
 
 /* LOW, 1.5 LOW, 2 LOW, 3 LOW, … HIGH; or a list. */
 static void parse_sweep(struct argp_state *state, arguments *a, const char *text) {
-    a->n_sweep = 0;
-    if (strncmp(text, "ef=", 3) != 0)
-        argp_error(state, "--sweep: \"%s\" does not begin with ef=", text);
+    const char *values = text;
     char *end;
-    unsigned long value = strtoul(text + 3, &end, 10);
-    if (value < 1 || value > KITH_MAX_ROWS || end == text + 3)
+    sweep *s = named_sweep(state, a, text, &values);
+    unsigned long value = strtoul(values, &end, 10);
+    if (value < 1 || value > KITH_MAX_ROWS || end == values)
         argp_error(state, "--sweep: \"%s\" has no setting of 1 or more", text);
     if (*end == ':') {
         uint32_t high = (uint32_t)argument_count(state, "--sweep", end + 1, value, KITH_MAX_ROWS);
         for (uint64_t low = value; low <= high; low *= 2) {
-            add_setting(state, a, (uint32_t)low);
-            if (low > 1 && low + low / 2 <= high) add_setting(state, a, (uint32_t)(low + low / 2));
+            add_setting(state, s, (uint32_t)low);
+            if (low > 1 && low + low / 2 <= high) add_setting(state, s, (uint32_t)(low + low / 2));
         }
-        if (a->sweep[a->n_sweep - 1] < high) add_setting(state, a, high);
+        if (s->value[s->n - 1] < high) add_setting(state, s, high);
         return;
     }
-    add_setting(state, a, (uint32_t)value);
+    add_setting(state, s, (uint32_t)value);
     while (*end == ',') {
         const char *next = end + 1;
         value = strtoul(next, &end, 10);
         if (value < 1 || value > KITH_MAX_ROWS || end == next) break;
-        add_setting(state, a, (uint32_t)value);
+        add_setting(state, s, (uint32_t)value);
     }
-    if (*end) argp_error(state, "--sweep: \"%s\" is neither ef=LOW:HIGH nor ef=A,B,…", text);
+    if (*end) argp_error(state, "--sweep: \"%s\" is neither NAME=LOW:HIGH nor NAME=A,B,…", text);
 }
 
 static void check_arguments(struct argp_state *state, arguments *a) {
@@ -103,7 +125,8 @@ static void check_arguments(struct argp_state *state, arguments *a) {
     if (!a->names[1]) argp_error(state, "QUERIES is missing: the vectors to search for");
     if (!a->names[2]) argp_error(state, "GT is missing: the true ids, as kith exact writes them");
     if (!a->n_specs) a->specs[a->n_specs++] = "HNSW16";
-    if (!a->n_sweep) parse_sweep(state, a, "ef=16:512");
+    if (!a->sweeps[SWEEP_EF].n) parse_sweep(state, a, "ef=16:512");
+    if (!a->sweeps[SWEEP_NPROBE].n) parse_sweep(state, a, "nprobe=1:256");
     if (!a->build_threads) a->build_threads = a->threads;
 }
 
@@ -178,19 +201,30 @@ done:
     return code;
 }
 
-/* Points of a run: the sweep for a graph, one for anything else. */
-static int plan_points(const arguments *a, bench_run *run, kith_error *err) {
-    bool graph = run->stats.max_degree > 0;
-    for (size_t i = 0; i < (graph ? a->n_sweep : 1); i++) {
-        if (graph && a->sweep[i] < a->k && !(i + 1 == a->n_sweep && run->n_points == 0)) continue;
-        bench_point *p = &run->points[run->n_points];
-        p->ef = graph ? a->sweep[i] : 0;
-        p->passes = calloc(a->repeats, sizeof *p->passes);
-        if (!p->passes)
-            return format_fail(err, KITH_ENOMEM, -1, "no memory for %u passes", a->repeats);
-        run->n_points++;
-    }
+static int add_point(const arguments *a, bench_run *run, uint32_t effort, kith_error *err) {
+    bench_point *p = &run->points[run->n_points];
+    p->effort = effort;
+    p->passes = calloc(a->repeats, sizeof *p->passes);
+    if (!p->passes) return format_fail(err, KITH_ENOMEM, -1, "no memory for %u passes", a->repeats);
+    run->n_points++;
     return KITH_OK;
+}
+
+/* Points of a run: the sweep of its setting, one where it has none. Pools below k and more lists than there are would
+ * only repeat a point. */
+static int plan_points(const arguments *a, bench_run *run, kith_error *err) {
+    int which = run->stats.max_degree ? SWEEP_EF : SWEEP_NPROBE;
+    if (!run->stats.max_degree && !run->stats.lists) return add_point(a, run, 0, err);
+    const sweep *s = &a->sweeps[which];
+    run->setting = sweep_names[which];
+    int code = KITH_OK;
+    for (size_t i = 0; i < s->n && !code; i++) {
+        bool last = i + 1 == s->n;
+        bool low = which == SWEEP_EF && s->value[i] < a->k && !(last && run->n_points == 0);
+        bool high = which == SWEEP_NPROBE && i > 0 && s->value[i - 1] >= run->stats.lists;
+        if (!low && !high) code = add_point(a, run, s->value[i], err);
+    }
+    return code;
 }
 
 static int measure_all(const bench_setup *s, bench_run *runs, size_t n_runs, kith_error *err) {

@@ -15,6 +15,7 @@
 
 enum {
     KEY_EF = KEY_OWN,
+    KEY_NPROBE,
     KEY_OVERSAMPLE,
     KEY_RADIUS,
     KEY_FILTER,
@@ -28,6 +29,8 @@ enum {
 static const struct argp_option options[] = {
     {NULL, 'k', "K", 0, "Results a query (default: 10)", 1},
     {"ef", KEY_EF, "N", 0, "Graph: pool size; more is slower and finds more (default: 64)", 2},
+    {"nprobe", KEY_NPROBE, "N", 0,
+     "Inverted lists: how many are read (default: the root of their number)", 2},
     {"oversample", KEY_OVERSAMPLE, "X", 0,
      "Re-rank X times K candidates on the originals (default: 2)", 2},
     {"exact", KEY_EXACT, NULL, 0, "Scan all rows, whatever the index", 2},
@@ -61,6 +64,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case 'k': a->params.k = (uint32_t)argument_count(state, "-k", arg, 1, UINT32_MAX); return 0;
     case KEY_EF:
         a->params.ef = (uint32_t)argument_count(state, "--ef", arg, 1, UINT32_MAX);
+        return 0;
+    case KEY_NPROBE:
+        a->params.nprobe = (uint32_t)argument_count(state, "--nprobe", arg, 1, UINT32_MAX);
         return 0;
     case KEY_OVERSAMPLE:
         a->params.oversample = (float)argument_number(state, "--oversample", arg, 1.0, 1e6);

@@ -17,6 +17,9 @@ void print_index_facts(fact_list f, const kith_index_stats *stats) {
     if (stats->levels)
         facts_add(f, "graph", "%u level%s, %.1f links a row, %u at most", stats->levels,
                   stats->levels == 1 ? "" : "s", stats->mean_degree, stats->max_degree);
+    if (stats->lists)
+        facts_add(f, "lists", "%u of %.1f rows, %s at most", stats->lists, stats->mean_list,
+                  print_count(text, (double)stats->largest_list));
 }
 
 struct json_object *json_index_stats(const kith_index_stats *stats) {
@@ -33,6 +36,11 @@ struct json_object *json_index_stats(const kith_index_stats *stats) {
         json_add(o, "levels", json_object_new_uint64(stats->levels));
         json_add(o, "max_degree", json_object_new_uint64(stats->max_degree));
         json_add(o, "mean_degree", json_number(stats->mean_degree, 5));
+    }
+    if (stats->lists) {
+        json_add(o, "lists", json_object_new_uint64(stats->lists));
+        json_add(o, "mean_list", json_number(stats->mean_list, 6));
+        json_add(o, "largest_list", json_object_new_uint64(stats->largest_list));
     }
     json_add(o, "bytes", json_object_new_uint64(stats->bytes));
     json_add(o, "mapped_bytes", json_object_new_uint64(stats->mapped_bytes));

@@ -21,12 +21,12 @@ _kith() {
     else
         case $before in
             -m | --metric) words='l2 euclid ip cosine l1' ;;
-            -i | --index) words='Auto Flat Flat,SQ8 HNSW16 HNSW32 HNSW16,SQ8 HNSW16,SQ8,Refine HNSW16,SQfp16' ;;
+            -i | --index) words='Auto Flat Flat,SQ8 HNSW16 HNSW32 HNSW16,SQ8 HNSW16,SQ8,Refine HNSW16,SQfp16 IVF1024,Flat IVF1024,SQ8,Refine' ;;
             --from | --to) words=$formats ;;
             --type) words='f32 f16 f64 u8 i8 u16 i16 u32 i32 u64 i64' ;;
             --kind) words='gaussian clusters sphere uniform integral' ;;
-            --sweep) words='ef=16:512' ;;
-            -k | -n | -d | --ef | --threads | --seed | --rows | --dim | --repeat | --radius) return ;;
+            --sweep) words='ef=16:512 nprobe=1:256' ;;
+            -k | -n | -d | --ef | --nprobe | --threads | --seed | --rows | --dim | --repeat | --radius) return ;;
             *) [[ $word == -* ]] && words=$(_kith_options "${COMP_WORDS[1]}") ;;
         esac
     fi

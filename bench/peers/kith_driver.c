@@ -82,7 +82,7 @@ static int save(void *index, const char *path) {
 static int set(void *index, const char *key, double value) {
     struct kith_peer *peer = index;
     if (strcmp(key, "ef") == 0)
-        peer->params.ef = (uint32_t)value;
+        peer->params.ef = peer->params.nprobe = (uint32_t)value; /* the effort, whichever it is */
     else if (strcmp(key, "oversample") == 0)
         peer->params.oversample = (float)value;
     else if (strcmp(key, "exact") == 0)

@@ -21,7 +21,7 @@ fails "k that is no number" 2 'kith search: -k: "ten" is not a whole number from
 fails "threads of 0" 2 'kith build: --threads: "0" is not a whole number from 1 to 4096' kith build base.fvecs -o x.kith --threads 0
 fails "an alpha below 1" 2 'kith build: --alpha: "0.5" is not a number from 1 to 2' kith build base.fvecs -o x.kith --alpha 0.5
 fails "a format that is none" 2 'kith info: --from: "xvecs" is no format that kith knows' kith info base.fvecs --from xvecs
-fails "a sweep that is none" 2 'kith bench: --sweep: "nprobe=1:2" does not begin with ef=' kith bench base.fvecs q.fvecs q.fvecs --sweep nprobe=1:2
+fails "a sweep that is none" 2 'kith bench: --sweep: "probes=1:2" does not begin with ef= or nprobe=' kith bench base.fvecs q.fvecs q.fvecs --sweep probes=1:2
 fails "a sweep that falls" 2 "kith bench: --sweep: settings must rise" kith bench base.fvecs q.fvecs q.fvecs --sweep ef=20,10
 fails "both from standard input" 2 "kith search: FILE and QUERIES cannot both be standard input" kith search - -
 fails "half of the distances" 2 "kith eval: --got-distances and --gt-distances belong together" kith eval a b --got-distances c
