@@ -213,7 +213,7 @@ struct faiss_node {
 
 /* The tree of an index file's bytes, which it borrows.
  *   Owns     *out, freed by faiss_free with the same owner; bytes must outlive it.
- *   Cost     reads headers, sizes, and all links of graphs; not codes. About 24 bytes an inverted list, 700 an index.
+ *   Cost     reads headers, sizes, and all links of graphs; not codes. About 24 bytes an inverted list, 500 an index.
  *   Errors   KITH_EFORMAT not a FAISS file; KITH_ETRUNCATED; KITH_ECORRUPT counts that contradict each other, bytes
  *            left over; KITH_EUNSUPPORTED a family, code or way of storing that Kith does not read; KITH_ENOMEM.
  *            err->at is the byte; *out is NULL on error. */

@@ -1,4 +1,4 @@
-/* hnswlib index files (saveIndex of hnswlib 0.4 to 0.8): a typed view of the bytes. Read only.
+/* hnswlib index files (saveIndex of hnswlib 0.8): a typed view of the bytes. Read only.
  *
  *       0  u64 offsetLevel0 (0), u64 max_elements, u64 cur_element_count, u64 size_data_per_element, u64 label_offset,
  *          u64 offsetData, i32 maxlevel, u32 enterpoint_node, u64 maxM, u64 maxM0, u64 M, f64 mult, u64 ef_construction
