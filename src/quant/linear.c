@@ -12,7 +12,7 @@
 #include "quant/folding.h"
 #include "quant/sums.h"
 
-enum { TABLES = 5 };
+enum { TABLES = 6 };
 
 static void lay_out(struct linear *linear) {
     const uint32_t dim = linear->base.dim, bits = linear->bits;
@@ -43,6 +43,7 @@ int linear_init(struct linear *linear, uint32_t bits, kith_error *err) {
     linear->cut = tables + 2 * (size_t)dim;
     linear->inverse = tables + 3 * (size_t)dim;
     linear->middle = tables + 4 * (size_t)dim;
+    linear->below = tables + 5 * (size_t)dim;
     return KITH_OK;
 }
 
@@ -52,14 +53,17 @@ void linear_deinit(struct quantizer *quantizer) {
 }
 
 void linear_ready(struct linear *linear) {
-    double reach_sq = 0;
+    double reach_sq = 0, spread_sq = 0;
     for (uint32_t i = 0; i < linear->base.dim; i++) {
         double low = (double)linear->low[i], step = (double)linear->step[i];
-        linear->middle[i] = (float)(low + 0.5 * linear->top * step);
-        double large = fabs(low) + linear->top * step;
+        double half = 0.5 * linear->top * step, large = fabs(low) + 2 * half;
+        linear->middle[i] = (float)(low + half);
+        linear->below[i] = (float)-half;
         reach_sq += large * large;
+        spread_sq += half * half;
     }
     linear->reach = (double)folding_root_up(reach_sq, 0);
+    linear->spread = (double)folding_root_up(spread_sq, 0);
     linear->base.trained = true;
 }
 
@@ -145,14 +149,14 @@ struct coded {
     double term, residual;
 };
 
-/* Sums over elements [at, at + n): r~ (r~ + 2 c), and (x - c - r~)^2. */
+/* Sums over n elements: (r~ - mid)^2 + 2 c r~, and (x - c - r~)^2. */
 static void add_sums(struct coded *sums, uint32_t n, const float *x, const float *centre,
-                     const float *decoded) {
+                     const float *decoded, const float *middle) {
     double term[SUMS_LANES] = {0}, residual[SUMS_LANES] = {0};
     SUMS_LOOP(n, {
         double c = centre ? (double)centre[i] : 0, y = (double)decoded[i];
-        double left = (double)x[i] - c - y;
-        term[lane] += y * (y + 2 * c);
+        double left = (double)x[i] - c - y, off = y - (double)middle[i];
+        term[lane] += off * off + 2 * c * y;
         residual[lane] += left * left;
     });
     sums->term += sums_tree(term);
@@ -173,7 +177,7 @@ static struct coded encode_row(const struct linear *linear, const float *x, cons
         for (uint32_t i = 0; i < n; i++)
             piece[i] = piece[i] < linear->top ? piece[i] : (uint8_t)linear->top;
         kern->decode_u8(piece, linear->low + at, linear->step + at, n, values);
-        add_sums(&sums, n, x + at, centre ? centre + at : NULL, values);
+        add_sums(&sums, n, x + at, centre ? centre + at : NULL, values, linear->middle + at);
         linear_place(linear, at, piece);
         pack(linear->bits, piece, positions_of(linear, at), out + at / 8 * linear->bits);
     }
@@ -193,14 +197,18 @@ void linear_encode(const struct quantizer *quantizer, size_t n, const float *x, 
     }
 }
 
-void linear_decode(const struct quantizer *quantizer, const uint8_t *code, float *out) {
-    const struct linear *linear = (const struct linear *)quantizer;
+void linear_decode_from(const struct linear *linear, const float *low, const uint8_t *code,
+                        float *out) {
     const struct kern *kern = kern_get();
-    for (uint32_t at = 0; at < quantizer->dim; at += LINEAR_PIECE) {
+    for (uint32_t at = 0; at < linear->base.dim; at += LINEAR_PIECE) {
         uint8_t piece[LINEAR_PIECE];
         unpack(linear->bits, code + at / 8 * linear->bits, positions_of(linear, at), piece);
         linear_take(linear, at, piece);
-        kern->decode_u8(piece, linear->low + at, linear->step + at, linear_piece(linear, at),
-                        out + at);
+        kern->decode_u8(piece, low + at, linear->step + at, linear_piece(linear, at), out + at);
     }
+}
+
+void linear_decode(const struct quantizer *quantizer, const uint8_t *code, float *out) {
+    const struct linear *linear = (const struct linear *)quantizer;
+    linear_decode_from(linear, linear->low, code, out);
 }

@@ -1,9 +1,16 @@
-/* Linear codes: element i of a vector is low[i] + step[i] c[i] for a whole number c[i] of a few bits, so that scores are
- * dots of whole numbers. What scalar quantizers (sq.h, 4 to 8 bits) and sign bits (binary.h, 1 bit) have in common:
+/* Linear codes: element i of a vector is low[i] + step[i] c[i] for a whole number c[i] of a few bits, 0 to M = 2^bits - 1,
+ * so that scores are dots of whole numbers. What scalar quantizers (sq.h, 4 to 8 bits) and sign bits (binary.h, 1 bit) have in common:
  * everything but how ranges are learnt.
  *
- * A code, n = code_bytes, and its term (L2 only, f32, |r~|^2 + 2 <c, r~>), which lies in the last 4 bytes of the n
- * where dim leaves them free, else behind them:
+ * With mid = low + M/2 step, y = step (c - M/2), w = q - mid under L2 and w = q under IP, quantizer.h's scores are
+ *
+ *     L2   term + |mid|^2 - 2 <q, mid> - 2 <w, y>,   term = |r~ - mid|^2 + 2 <c, r~>
+ *     IP   -<q, mid> - <w, y>
+ *
+ * where the numbers that must cancel are those between things that lie apart, not those between them and the origin.
+ *
+ * A code, n = code_bytes, and its term (L2 only, f32), which lies in the last 4 bytes of the n where dim leaves them
+ * free, else behind them:
  *
  *     bits   n                     codes lie
  *     8      32 ceil(dim / 32)     one a byte
@@ -16,8 +23,8 @@
  *      (6 bits), the last line is two or four segments; where the term lies inside, the last four codes of each are left
  *      out, so that `keep` of `segment` positions are used. Positions that no element has are zeros.
  *   2. Steps have 16 significant bits: low + step c is rounded once. The dimensions that never varied have step 0.
- *   3. estimate = fl(term + bias - g t dot), score = fl(term - g <q, r~>), both within slack of each other and of the real
- *      number, but for the last rounding of both: 2^-24 |score|. linear_score.c has the proof.
+ *   3. Estimate and score are within slack of each other, but for the last rounding of both, 2^-24 |score|:
+ *      linear_score.c has the proof.
  * Threads: constant once trained. A scorer belongs to one thread. Private to this folder. */
 #ifndef KITH_QUANT_LINEAR_H
 #define KITH_QUANT_LINEAR_H
@@ -36,8 +43,8 @@ struct linear {
     uint32_t segment, keep; /* element last + k lies at last + k / keep * segment + k % keep */
     float *low, *step;      /* dim floats each, as the following: decoding */
     float *cut, *inverse;   /* coding: c = round((r - cut) inverse) within 0..top */
-    float *middle;          /* low + top / 2 step */
-    double reach;           /* no r~ is longer */
+    float *middle, *below;  /* mid, and -M/2 step: a code decoded from there is y */
+    double reach, spread;   /* no r~, no y is longer */
 };
 
 /* Lay a code out and have memory for its ranges. base is filled in but for bytes, which this sets. KITH_ENOMEM. */
@@ -61,12 +68,15 @@ void linear_rows(const struct quantizer_scorer *scorer, const uint8_t *codes, si
                  size_t n, float *scores);
 float linear_score(const struct quantizer_scorer *scorer, const uint8_t *code);
 
-/* Elements [at, at + n) of a row, at a multiple of LINEAR_PIECE, n of them to its end at most; codes and bytes beside. */
+/* low + step c, for any low[dim]. */
+void linear_decode_from(const struct linear *linear, const float *low, const uint8_t *code,
+                        float *out);
+/* The codes of at most LINEAR_PIECE elements from element `at` (a multiple of it) on, one byte each: from their order to
+ * their positions, and back. */
+void linear_place(const struct linear *linear, uint32_t at, uint8_t piece[LINEAR_PIECE]);
+void linear_take(const struct linear *linear, uint32_t at, uint8_t piece[LINEAR_PIECE]);
 static inline uint32_t linear_piece(const struct linear *linear, uint32_t at) {
     return linear->base.dim - at < LINEAR_PIECE ? linear->base.dim - at : LINEAR_PIECE;
 }
-/* n elements from element `at` on, one byte each, to their positions in the piece (`positions` of them), and back. */
-void linear_place(const struct linear *linear, uint32_t at, uint8_t piece[LINEAR_PIECE]);
-void linear_take(const struct linear *linear, uint32_t at, uint8_t piece[LINEAR_PIECE]);
 
 #endif

@@ -1,21 +1,21 @@
 /* Scores of linear codes: by whole-number dots with a query in s8, or (L1, and the exact score) by decoding.
  *
- * With f_i = q_i step_i = t e_i + d_i (folding.h), M the greatest code and mid_i = low_i + M/2 step_i,
+ * With M, mid, y and w of linear.h and f_i = w_i step_i = t e_i + d_i (folding.h),
  *
- *     <q, r~> = <q, mid> + sum f (c - M/2) = <q, mid> + t sum(e c) - M/2 t sum(e) + R,     |R| <= M/2 sum|d|,
- *     score   = term - g <q, r~> = term + bias - g t dot(e, c) - g R,     bias = -g (<q, mid> - M/2 t sum(e)),
+ *     <w, y> = sum f (c - M/2) = t sum(e c) - M/2 t sum(e) + R,     |R| <= M/2 sum|d|,
+ *     estimate = fl(term + bias - g t sum(e c)),                     bias = fixed + g M/2 t sum(e),
+ *     score    = fl(term + fixed - g <w, y>),     g = 2 under L2, 1 under IP, where there is no term:
  *
- * g = 2 under L2, 1 under IP (which has no term): taking out the mean of c keeps R small. The estimate is summed in
- * double and rounded once, so that a large term, as a row gets that lies near a large centre, costs nothing but the
- * rounding of the score itself.
+ * taking out the mean of c keeps R small. fixed is the same number for both, so that its rounding is no matter; all but
+ * <w, y> of the score is summed in double and rounded once, so that a large term, as a row gets that lies near a large
+ * centre, costs nothing but the rounding of the score itself.
  *
- * slack, with u = 2^-24, A = |q| |reach| >= sum |q_i| max|r~_i|, is the sum of
+ * slack, with u = 2^-24 and A = |w| spread >= sum |w_i| max|y_i|, is the sum of
  *     M/2 g sum|d|              the quantised query
- *     g u A (dim / 16 + 10)     <q, mid> by kern.h's law, and the rounding of mid
- *     g u A (dim / 16 + 10)     <q, r~> by kern.h's law, in the exact score
- *     g u A 4                   the roundings of r~, f and d, and those in double
+ *     g u A (dim / 16 + 10)     <w, y> by kern.h's law, in the exact score
+ *     g u A 4                   the roundings of y, f and d, and those in double
  *     2^-120                    underflow of any product
- * times 1 + 2^-10, for the second order, |q| by the law, and rounding in these sums themselves. */
+ * times 1 + 2^-10, for the second order, |w| by the law, and rounding in these sums themselves. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -24,6 +24,7 @@
 #include "kern/kern.h"
 #include "quant/folding.h"
 #include "quant/linear.h"
+#include "quant/sums.h"
 
 enum { BLOCK = 256 };
 
@@ -32,8 +33,8 @@ struct linear_scorer {
     const struct kern *kern;
     kern_dot_u8s8_rows_fn rows; /* of these bits */
     kern_dot_u8s8_list_fn list;
-    double scale, bias;              /* estimate = term + bias + scale dot */
-    float *query, *folded, *decoded; /* dim floats each */
+    double fixed, scale, bias;       /* estimate = term + bias + scale dot */
+    float *query, *folded, *decoded; /* dim floats each; query is w, under L1 the query */
     int8_t *quantised;               /* a position each */
     int32_t *dots;                   /* BLOCK */
 };
@@ -76,28 +77,49 @@ static void give_up(struct linear_scorer *scorer) {
     scorer->base.slack = INFINITY;
 }
 
+/* |mid|^2 - 2 <q, mid>, or -<q, mid>; w to scorer->query. */
+static double set_off(struct linear_scorer *scorer, const float *query) {
+    const struct linear *linear = linear_of(&scorer->base);
+    const uint32_t dim = linear->base.dim;
+    double fixed[SUMS_LANES] = {0};
+    if (linear->base.metric == KITH_METRIC_L2) {
+        for (uint32_t i = 0; i < dim; i++) scorer->query[i] = query[i] - linear->middle[i];
+        SUMS_LOOP(dim, {
+            const double middle = (double)linear->middle[i];
+            fixed[lane] += middle * (middle - 2 * (double)query[i]);
+        });
+    } else {
+        memcpy(scorer->query, query, dim * sizeof(float));
+        SUMS_LOOP(dim, { fixed[lane] -= (double)linear->middle[i] * (double)query[i]; });
+    }
+    return sums_tree(fixed);
+}
+
 void linear_set_query(struct quantizer_scorer *base, const float *query) {
     struct linear_scorer *scorer = (struct linear_scorer *)base;
     const struct linear *linear = linear_of(base);
     const struct kern *kern = scorer->kern;
     const uint32_t dim = linear->base.dim;
-    memcpy(scorer->query, query, dim * sizeof(float));
     base->slack = 0;
-    if (linear->base.metric == KITH_METRIC_L1) return;
+    if (linear->base.metric == KITH_METRIC_L1) {
+        memcpy(scorer->query, query, dim * sizeof(float));
+        return;
+    }
     const double g = linear->base.metric == KITH_METRIC_L2 ? 2 : 1, half = 0.5 * linear->top;
-    kern->multiply(query, linear->step, dim, scorer->folded);
+    scorer->fixed = set_off(scorer, query);
+    kern->multiply(scorer->query, linear->step, dim, scorer->folded);
     memset(scorer->quantised + dim, 0, linear->positions - dim);
     const struct folding_level level =
         folding_quantise(kern, dim, scorer->folded, scorer->quantised);
     linear_place(linear, linear->last, (uint8_t *)scorer->quantised + linear->last);
-    const double fixed = (double)kern->pair[KITH_TYPE_F32][KERN_DOT](query, linear->middle, dim);
-    const double length = sqrt((double)kern->dot_self[KITH_TYPE_F32](query, dim)) + 0x1p-60;
-    const double rounding = length * linear->reach * (2 * (dim / 16.0 + 10) + 4);
+    const double length = sqrt((double)kern->dot_self[KITH_TYPE_F32](scorer->query, dim)) + 0x1p-60;
+    const double rounding = length * linear->spread * (dim / 16.0 + 14);
     scorer->scale = -g * (double)level.scale;
-    scorer->bias = -g * (fixed - half * (double)level.scale * level.codes);
+    scorer->bias = scorer->fixed + g * half * (double)level.scale * level.codes;
     base->slack = folding_round_up(
         g * (half * level.left_abs_sum + 0x1p-24 * rounding) * (1 + 0x1p-10) + 0x1p-120);
-    if (!(length * linear->reach < (double)FLT_MAX / 8) || level.scale == INFINITY) give_up(scorer);
+    if (!(length * (linear->reach + length) < (double)FLT_MAX / 8) || level.scale == INFINITY)
+        give_up(scorer);
 }
 
 static inline float load_f32(const uint8_t *at) {
@@ -108,14 +130,13 @@ static inline float load_f32(const uint8_t *at) {
 
 static float exact(const struct linear_scorer *scorer, const uint8_t *code) {
     const struct linear *linear = linear_of(&scorer->base);
-    const uint32_t dim = linear->base.dim;
     const bool l1 = linear->base.metric == KITH_METRIC_L1;
-    linear_decode(&linear->base, code, scorer->decoded);
-    float sum = scorer->kern->pair[KITH_TYPE_F32][l1 ? KERN_L1 : KERN_DOT](scorer->query,
-                                                                           scorer->decoded, dim);
+    linear_decode_from(linear, l1 ? linear->low : linear->below, code, scorer->decoded);
+    const float sum = scorer->kern->pair[KITH_TYPE_F32][l1 ? KERN_L1 : KERN_DOT](
+        scorer->query, scorer->decoded, linear->base.dim);
     if (l1) return sum;
-    if (!linear->term_at) return -sum;
-    return (float)((double)load_f32(code + linear->term_at) - 2 * (double)sum);
+    if (!linear->term_at) return (float)(scorer->fixed - (double)sum);
+    return (float)((double)load_f32(code + linear->term_at) + (scorer->fixed - 2 * (double)sum));
 }
 
 float linear_score(const struct quantizer_scorer *scorer, const uint8_t *code) {
