@@ -31,17 +31,14 @@ static int walk_header(struct wire *wire, struct faiss_node *node) {
     int64_t unused = 1 << 20;
     TRY(wire_i32(wire, &node->d));
     WIRE_CHECK(wire, node->d >= 1 && node->d <= FAISS_DIM_MAX,
-               "byte %llu: %d dimensions, 1 to %d are possible", (unsigned long long)wire->at - 4,
-               node->d, FAISS_DIM_MAX);
+               "%d dimensions, 1 to %d are possible", node->d, FAISS_DIM_MAX);
     TRY(wire_i64(wire, &node->ntotal));
-    WIRE_CHECK(wire, node->ntotal >= 0, "byte %llu: %lld rows", (unsigned long long)wire->at - 8,
-               (long long)node->ntotal);
+    WIRE_CHECK(wire, node->ntotal >= 0, "%lld rows", (long long)node->ntotal);
     TRY(wire_i64(wire, &unused));
     TRY(wire_i64(wire, &unused));
     TRY(wire_bool(wire, &node->is_trained));
     TRY(wire_i32(wire, &node->metric));
-    WIRE_CHECK(wire, family_metric_known(node->metric), "byte %llu: metric %d is not known",
-               (unsigned long long)wire->at - 4, node->metric);
+    WIRE_CHECK(wire, family_metric_known(node->metric), "metric %d is not known", node->metric);
     if (node->metric > FAISS_L2) TRY(wire_f32(wire, &node->metric_arg));
     return KITH_OK;
 }
@@ -50,9 +47,9 @@ static int walk_header(struct wire *wire, struct faiss_node *node) {
 static int walk_inner(struct wire *wire, const struct faiss_node *node, struct faiss_node **inner) {
     TRY(wire_index(wire, inner));
     WIRE_CHECK(wire, (*inner)->ntotal == node->ntotal && (*inner)->d == node->d,
-               "byte %llu: %s of %lld rows of %d holds %s of %lld rows of %d",
-               (unsigned long long)wire->at, faiss_kind_name(node->kind), (long long)node->ntotal,
-               node->d, faiss_kind_name((*inner)->kind), (long long)(*inner)->ntotal, (*inner)->d);
+               "%s of %lld rows of %d holds %s of %lld rows of %d", faiss_kind_name(node->kind),
+               (long long)node->ntotal, node->d, faiss_kind_name((*inner)->kind),
+               (long long)(*inner)->ntotal, (*inner)->d);
     return KITH_OK;
 }
 
@@ -80,14 +77,12 @@ static int walk_pq(struct wire *wire, struct faiss_node *node) {
 
 static int check_fast(struct wire *wire, const struct faiss_node *node) {
     const struct faiss_fast *fast = &node->fast;
-    WIRE_CHECK(wire, node->pq.nbits == 4, "byte %llu: fast scan of %llu bits, 4 wanted",
-               (unsigned long long)wire->at, (unsigned long long)node->pq.nbits);
+    WIRE_CHECK(wire, node->pq.nbits == 4, "fast scan of %llu bits, 4 wanted",
+               (unsigned long long)node->pq.nbits);
     WIRE_CHECK(wire, fast->bbs > 0 && fast->bbs % 32 == 0,
-               "byte %llu: fast scan in blocks of %d rows, a multiple of 32 wanted",
-               (unsigned long long)wire->at, fast->bbs);
+               "fast scan in blocks of %d rows, a multiple of 32 wanted", fast->bbs);
     WIRE_CHECK(wire, fast->M2 == (node->pq.M + 1) / 2 * 2,
-               "byte %llu: fast scan of %llu numbers a row, %llu wanted",
-               (unsigned long long)wire->at, (unsigned long long)fast->M2,
+               "fast scan of %llu numbers a row, %llu wanted", (unsigned long long)fast->M2,
                (unsigned long long)((node->pq.M + 1) / 2 * 2));
     return KITH_OK;
 }
@@ -105,8 +100,7 @@ static int walk_pq_fast(struct wire *wire, struct faiss_node *node) {
     TRY(wire_u64(wire, &n_padded));
     TRY(wire_u64(wire, &fast->M2));
     TRY(check_fast(wire, node));
-    WIRE_CHECK(wire, n_padded == n_blocks * bbs,
-               "byte %llu: %llu padded rows for %lld in blocks of %d", (unsigned long long)wire->at,
+    WIRE_CHECK(wire, n_padded == n_blocks * bbs, "%llu padded rows for %lld in blocks of %d",
                (unsigned long long)n_padded, (long long)node->ntotal, fast->bbs);
     node->codes.n = n_blocks;
     node->codes.code_size = bbs * (fast->M2 / 2);
@@ -114,8 +108,7 @@ static int walk_pq_fast(struct wire *wire, struct faiss_node *node) {
 }
 
 static int check_qb(struct wire *wire, const struct faiss_rabitq *rabitq) {
-    WIRE_CHECK(wire, rabitq->qb <= 8, "byte %llu: queries of %u bits, 0 to 8 are possible",
-               (unsigned long long)wire->at - 1, rabitq->qb);
+    WIRE_CHECK(wire, rabitq->qb <= 8, "queries of %u bits, 0 to 8 are possible", rabitq->qb);
     return KITH_OK;
 }
 
@@ -126,8 +119,8 @@ static int walk_rabitq(struct wire *wire, struct faiss_node *node) {
     TRY(wire_array(wire, &rabitq->center, sizeof(float), "center"));
     WIRE_CHECK(
         wire, rabitq->center.n == (uint64_t)node->d || (rabitq->center.n == 0 && !node->is_trained),
-        "byte %llu: a center of %llu dimensions in an index of %d", (unsigned long long)wire->at,
-        (unsigned long long)rabitq->center.n, node->d);
+        "a center of %llu dimensions in an index of %d", (unsigned long long)rabitq->center.n,
+        node->d);
     TRY(wire_u8(wire, &rabitq->qb));
     return check_qb(wire, rabitq);
 }
@@ -147,9 +140,9 @@ static int walk_ivf_header(struct wire *wire, struct faiss_node *node) {
                ivf->nlist >= 1 && ivf->quantizer->d == node->d &&
                    ((uint64_t)ivf->quantizer->ntotal == ivf->nlist ||
                     (ivf->quantizer->ntotal == 0 && node->ntotal == 0)),
-               "byte %llu: %llu lists of %d dimensions with %lld centroids of %d",
-               (unsigned long long)wire->at, (unsigned long long)ivf->nlist, node->d,
-               (long long)ivf->quantizer->ntotal, ivf->quantizer->d);
+               "%llu lists of %d dimensions with %lld centroids of %d",
+               (unsigned long long)ivf->nlist, node->d, (long long)ivf->quantizer->ntotal,
+               ivf->quantizer->d);
     if (is_old_ivf(node)) TRY(wire_old_ids(wire, ivf));
     return wire_direct_map(wire, ivf);
 }
@@ -158,9 +151,8 @@ static int walk_ivf_header(struct wire *wire, struct faiss_node *node) {
 static int walk_code_size(struct wire *wire, struct faiss_node *node, uint64_t implied) {
     node->ivf.code_size = implied;
     TRY(wire_u64(wire, &node->ivf.code_size));
-    WIRE_CHECK(wire, node->ivf.code_size == implied, "byte %llu: codes of %llu bytes, %llu wanted",
-               (unsigned long long)wire->at - 8, (unsigned long long)node->ivf.code_size,
-               (unsigned long long)implied);
+    WIRE_CHECK(wire, node->ivf.code_size == implied, "codes of %llu bytes, %llu wanted",
+               (unsigned long long)node->ivf.code_size, (unsigned long long)implied);
     return KITH_OK;
 }
 
@@ -169,8 +161,7 @@ static int walk_ivf_pq(struct wire *wire, struct faiss_node *node) {
     TRY(wire_u64(wire, &node->ivf.code_size));
     TRY(wire_pq(wire, &node->pq, node));
     WIRE_CHECK(wire, node->ivf.code_size == faiss_pq_code_size(&node->pq),
-               "byte %llu: codes of %llu bytes, %llu wanted", (unsigned long long)wire->at,
-               (unsigned long long)node->ivf.code_size,
+               "codes of %llu bytes, %llu wanted", (unsigned long long)node->ivf.code_size,
                (unsigned long long)faiss_pq_code_size(&node->pq));
     return KITH_OK;
 }
@@ -199,10 +190,9 @@ static int check_fast_lists(struct wire *wire, const struct faiss_node *node) {
     uint64_t bbs = (uint64_t)node->fast.bbs;
     WIRE_CHECK(wire,
                node->ivf.n_per_block == bbs && node->ivf.block_size == bbs * (node->fast.M2 / 2),
-               "byte %llu: list blocks of %llu rows and %llu bytes, %llu and %llu wanted",
-               (unsigned long long)wire->at, (unsigned long long)node->ivf.n_per_block,
-               (unsigned long long)node->ivf.block_size, (unsigned long long)bbs,
-               (unsigned long long)(bbs * (node->fast.M2 / 2)));
+               "list blocks of %llu rows and %llu bytes, %llu and %llu wanted",
+               (unsigned long long)node->ivf.n_per_block, (unsigned long long)node->ivf.block_size,
+               (unsigned long long)bbs, (unsigned long long)(bbs * (node->fast.M2 / 2)));
     return KITH_OK;
 }
 
@@ -239,9 +229,8 @@ static int walk_id_map(struct wire *wire, struct faiss_node *node) {
     if (!wire->writing) node->map_both_ways = node->tag == TAG("IxM2");
     TRY(walk_inner(wire, node, &node->inner));
     TRY(wire_array(wire, &node->ids, sizeof(int64_t), "ids"));
-    WIRE_CHECK(wire, node->ids.n == (uint64_t)node->ntotal, "byte %llu: %llu ids for %lld rows",
-               (unsigned long long)wire->at, (unsigned long long)node->ids.n,
-               (long long)node->ntotal);
+    WIRE_CHECK(wire, node->ids.n == (uint64_t)node->ntotal, "%llu ids for %lld rows",
+               (unsigned long long)node->ids.n, (long long)node->ntotal);
     return KITH_OK;
 }
 
@@ -250,15 +239,13 @@ static int walk_hnsw(struct wire *wire, struct faiss_node *node) {
     TRY(walk_inner(wire, node, &node->inner));
     enum faiss_kind kind = node->inner->kind;
     WIRE_CHECK(wire, kind == FAISS_FLAT || kind == FAISS_PQ || kind == FAISS_SQ,
-               "byte %llu: HNSW over %s, not Flat, PQ or SQ", (unsigned long long)wire->at,
-               faiss_kind_name(kind));
+               "HNSW over %s, not Flat, PQ or SQ", faiss_kind_name(kind));
     return KITH_OK;
 }
 
 static int walk_pre_transform(struct wire *wire, struct faiss_node *node) {
     TRY(wire_i32(wire, &node->n_chain));
-    WIRE_CHECK(wire, node->n_chain >= 0, "byte %llu: %d transforms",
-               (unsigned long long)wire->at - 4, node->n_chain);
+    WIRE_CHECK(wire, node->n_chain >= 0, "%d transforms", node->n_chain);
     if (!wire->writing) {
         TRY(wire_room(wire, (uint64_t)node->n_chain, TRANSFORM_BYTES_MIN, "transforms"));
         TRY(wire_new(wire, &node->chain, (uint64_t)node->n_chain, sizeof *node->chain));
@@ -268,16 +255,14 @@ static int walk_pre_transform(struct wire *wire, struct faiss_node *node) {
         struct faiss_transform transform = node->chain[i];
         TRY(wire_transform(wire, &transform));
         if (!wire->writing) node->chain[i] = transform;
-        WIRE_CHECK(wire, transform.d_in == d,
-                   "byte %llu: transform %d takes %d dimensions, gets %d",
-                   (unsigned long long)wire->at, i, transform.d_in, d);
+        WIRE_CHECK(wire, transform.d_in == d, "transform %d takes %d dimensions, gets %d", i,
+                   transform.d_in, d);
         d = transform.d_out;
     }
     TRY(wire_index(wire, &node->inner));
     WIRE_CHECK(wire, node->inner->d == d && node->inner->ntotal == node->ntotal,
-               "byte %llu: %lld rows transformed to %d dimensions, the index in it has %lld of %d",
-               (unsigned long long)wire->at, (long long)node->ntotal, d,
-               (long long)node->inner->ntotal, node->inner->d);
+               "%lld rows transformed to %d dimensions, the index in it has %lld of %d",
+               (long long)node->ntotal, d, (long long)node->inner->ntotal, node->inner->d);
     return KITH_OK;
 }
 
@@ -286,8 +271,7 @@ static int walk_refine(struct wire *wire, struct faiss_node *node) {
     TRY(walk_inner(wire, node, &node->refine));
     TRY(wire_f32(wire, &node->k_factor));
     WIRE_CHECK(wire, isfinite(node->k_factor) && node->k_factor >= 1 && node->k_factor <= 1000,
-               "byte %llu: k_factor %g, 1 to 1000 are possible", (unsigned long long)wire->at - 4,
-               (double)node->k_factor);
+               "k_factor %g, 1 to 1000 are possible", (double)node->k_factor);
     return KITH_OK;
 }
 
@@ -340,8 +324,7 @@ static int walk_node(struct wire *wire, struct faiss_node *node) {
 }
 
 int wire_index(struct wire *wire, struct faiss_node **slot) {
-    WIRE_CHECK(wire, wire->depth < FAISS_DEPTH, "byte %llu: indexes nested deeper than %d",
-               (unsigned long long)wire->at, FAISS_DEPTH);
+    WIRE_CHECK(wire, wire->depth < FAISS_DEPTH, "indexes nested deeper than %d", FAISS_DEPTH);
     wire->depth++;
     int code;
     if (wire->writing) {

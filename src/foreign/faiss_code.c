@@ -12,19 +12,19 @@ int wire_pq(struct wire *wire, struct faiss_pq *pq, const struct faiss_node *nod
     TRY(wire_u64(wire, &pq->M));
     TRY(wire_u64(wire, &pq->nbits));
     WIRE_CHECK(wire, pq->d == (uint64_t)node->d,
-               "byte %llu: product quantiser of %llu dimensions in an index of %d",
-               (unsigned long long)wire->at, (unsigned long long)pq->d, node->d);
+               "product quantiser of %llu dimensions in an index of %d", (unsigned long long)pq->d,
+               node->d);
     WIRE_CHECK(wire, pq->M >= 1 && pq->M <= pq->d && pq->d % pq->M == 0,
-               "byte %llu: product quantiser of %llu parts for %llu dimensions",
-               (unsigned long long)wire->at, (unsigned long long)pq->M, (unsigned long long)pq->d);
+               "product quantiser of %llu parts for %llu dimensions", (unsigned long long)pq->M,
+               (unsigned long long)pq->d);
     WIRE_CHECK(wire, pq->nbits >= 1 && pq->nbits <= 24,
-               "byte %llu: product quantiser of %llu bits a part, 1 to 24 are possible",
-               (unsigned long long)wire->at, (unsigned long long)pq->nbits);
+               "product quantiser of %llu bits a part, 1 to 24 are possible",
+               (unsigned long long)pq->nbits);
     TRY(wire_array(wire, &pq->centroids, sizeof(float), "centroids"));
     WIRE_CHECK(wire, pq->centroids.n == pq->d << pq->nbits,
-               "byte %llu: %llu numbers in the centroids of %llu x 2^%llu",
-               (unsigned long long)wire->at, (unsigned long long)pq->centroids.n,
-               (unsigned long long)pq->d, (unsigned long long)pq->nbits);
+               "%llu numbers in the centroids of %llu x 2^%llu",
+               (unsigned long long)pq->centroids.n, (unsigned long long)pq->d,
+               (unsigned long long)pq->nbits);
     return KITH_OK;
 }
 
@@ -64,23 +64,21 @@ int wire_sq(struct wire *wire, struct faiss_sq *sq, const struct faiss_node *nod
     uint64_t code_size, n_trained;
     TRY(wire_i32(wire, &sq->qtype));
     if (!sq_sizes(sq->qtype, (uint64_t)node->d, &code_size, &n_trained))
-        return FAIL_AT(wire->err, KITH_EUNSUPPORTED, wire->at - sizeof sq->qtype,
-                       "byte %llu: scalar quantiser type %d (%s) is not supported",
-                       (unsigned long long)(wire->at - sizeof sq->qtype), sq->qtype,
-                       sq_refused(sq->qtype));
+        return WIRE_FAIL_AS(wire, KITH_EUNSUPPORTED,
+                            "scalar quantiser type %d (%s) is not supported", sq->qtype,
+                            sq_refused(sq->qtype));
     TRY(wire_i32(wire, &sq->rangestat));
     TRY(wire_f32(wire, &sq->rangestat_arg));
     TRY(wire_u64(wire, &sq->d));
     TRY(wire_u64(wire, &sq->code_size));
     WIRE_CHECK(wire, sq->d == (uint64_t)node->d && sq->code_size == code_size,
-               "byte %llu: scalar quantiser of %llu dimensions in %llu bytes, of %d in %llu wanted",
-               (unsigned long long)wire->at, (unsigned long long)sq->d,
-               (unsigned long long)sq->code_size, node->d, (unsigned long long)code_size);
+               "scalar quantiser of %llu dimensions in %llu bytes, of %d in %llu wanted",
+               (unsigned long long)sq->d, (unsigned long long)sq->code_size, node->d,
+               (unsigned long long)code_size);
     TRY(wire_array(wire, &sq->trained, sizeof(float), "scalar quantiser"));
     WIRE_CHECK(wire, sq->trained.n == n_trained || (sq->trained.n == 0 && !node->is_trained),
-               "byte %llu: scalar quantiser type %d with %llu learnt numbers, %llu wanted",
-               (unsigned long long)wire->at, sq->qtype, (unsigned long long)sq->trained.n,
-               (unsigned long long)n_trained);
+               "scalar quantiser type %d with %llu learnt numbers, %llu wanted", sq->qtype,
+               (unsigned long long)sq->trained.n, (unsigned long long)n_trained);
     return KITH_OK;
 }
 
@@ -98,15 +96,13 @@ int wire_rabitq(struct wire *wire, struct faiss_rabitq *rabitq, const struct fai
     if (!wire->writing) rabitq->nb_bits = 1;
     if (many_bits) TRY(wire_u64(wire, &rabitq->nb_bits));
     WIRE_CHECK(wire, rabitq->nb_bits >= 1 && rabitq->nb_bits <= 9,
-               "byte %llu: RaBitQ of %llu bits, 1 to 9 are possible", (unsigned long long)wire->at,
-               (unsigned long long)rabitq->nb_bits);
+               "RaBitQ of %llu bits, 1 to 9 are possible", (unsigned long long)rabitq->nb_bits);
     WIRE_CHECK(wire, rabitq->metric == node->metric,
-               "byte %llu: RaBitQ for metric %d in an index of metric %d",
-               (unsigned long long)wire->at, rabitq->metric, node->metric);
+               "RaBitQ for metric %d in an index of metric %d", rabitq->metric, node->metric);
     uint64_t code_size = rabitq_code_size((uint64_t)node->d, rabitq->nb_bits);
     WIRE_CHECK(wire, rabitq->d == (uint64_t)node->d && rabitq->code_size == code_size,
-               "byte %llu: RaBitQ of %llu dimensions in %llu bytes, of %d in %llu wanted",
-               (unsigned long long)wire->at, (unsigned long long)rabitq->d,
-               (unsigned long long)rabitq->code_size, node->d, (unsigned long long)code_size);
+               "RaBitQ of %llu dimensions in %llu bytes, of %d in %llu wanted",
+               (unsigned long long)rabitq->d, (unsigned long long)rabitq->code_size, node->d,
+               (unsigned long long)code_size);
     return KITH_OK;
 }

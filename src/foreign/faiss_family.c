@@ -110,7 +110,6 @@ struct tag_text family_tag_text(uint32_t tag) {
 }
 
 int family_of_tag(const struct wire *wire, uint32_t tag, enum faiss_kind *kind) {
-    uint64_t at = wire->at - sizeof tag;
     struct tag_text letters = family_tag_text(tag);
     for (size_t i = 0; i < COUNT(families); i++)
         if (tag == TAG(families[i].tag)) {
@@ -119,15 +118,13 @@ int family_of_tag(const struct wire *wire, uint32_t tag, enum faiss_kind *kind) 
         }
     for (size_t i = 0; i < COUNT(refused); i++)
         if (tag == TAG(refused[i].tag))
-            return FAIL_AT(wire->err, KITH_EUNSUPPORTED, at,
-                           "byte %llu: FAISS family \"%s\", %s, is not supported",
-                           (unsigned long long)at, letters.text, refused[i].name);
+            return WIRE_FAIL_AS(wire, KITH_EUNSUPPORTED,
+                                "FAISS family \"%s\", %s, is not supported", letters.text,
+                                refused[i].name);
     if (tag == TAG("null"))
-        return FAIL_AT(wire->err, KITH_EUNSUPPORTED, at,
-                       "byte %llu: an index was left out when the file was written",
-                       (unsigned long long)at);
-    return FAIL_AT(wire->err, KITH_EFORMAT, at, "byte %llu: \"%s\" is not a family of FAISS",
-                   (unsigned long long)at, letters.text);
+        return WIRE_FAIL_AS(wire, KITH_EUNSUPPORTED,
+                            "an index was left out when the file was written");
+    return WIRE_FAIL_AS(wire, KITH_EFORMAT, "\"%s\" is not a family of FAISS", letters.text);
 }
 
 uint32_t family_tag(const struct faiss_node *node) {

@@ -14,6 +14,7 @@ static int check_cum(struct wire *wire, const struct faiss_array *cum) {
     int32_t before = 0;
     for (uint64_t i = 0; i < cum->n; i++) {
         int32_t now = bytes_i32(cum->bytes + 4 * i);
+        wire_blame(wire, cum->bytes + 4 * i);
         WIRE_CHECK(wire, i == 0 ? now == 0 : now >= before,
                    "HNSW: %d links up to level %llu after %d", now, (unsigned long long)i, before);
         before = now;
@@ -26,10 +27,12 @@ static int check_offsets(struct wire *wire, const struct faiss_graph *graph, uin
     uint64_t want = 0;
     for (uint64_t row = 0; row <= n; row++) {
         uint64_t offset = bytes_u64(graph->offsets.bytes + 8 * row);
+        wire_blame(wire, graph->offsets.bytes + 8 * row);
         WIRE_CHECK(wire, offset == want, "HNSW: offset of row %llu is %llu, %llu wanted",
                    (unsigned long long)row, (unsigned long long)offset, (unsigned long long)want);
         if (row == n) break;
         int32_t levels = bytes_i32(graph->levels.bytes + 4 * row);
+        wire_blame(wire, graph->levels.bytes + 4 * row);
         WIRE_CHECK(wire, levels >= 1 && (uint64_t)levels < cum->n && levels <= graph->max_level + 1,
                    "HNSW: row %llu has %d levels, the graph %d and room for %llu",
                    (unsigned long long)row, levels, graph->max_level + 1,
@@ -41,19 +44,19 @@ static int check_offsets(struct wire *wire, const struct faiss_graph *graph, uin
     return KITH_OK;
 }
 
-/* The links of a row on a level, from slot `at` to before `end`. */
-static int check_links(struct wire *wire, const struct faiss_graph *graph, uint64_t n,
-                       int32_t level, uint64_t at, uint64_t end) {
+/* The links on a level, in slots from `at` to before `end`. */
+static int check_links(struct wire *wire, const struct faiss_graph *graph, int32_t level,
+                       uint64_t at, uint64_t end) {
+    uint64_t n = graph->levels.n;
     bool ended = false;
     for (; at < end; at++) {
         int32_t to = bytes_i32(graph->neighbors.bytes + 4 * at);
+        wire_blame(wire, graph->neighbors.bytes + 4 * at);
         WIRE_CHECK(wire, to >= -1 && (to < 0 || (uint64_t)to < n),
-                   "HNSW: neighbour %llu is row %d of %llu", (unsigned long long)at, to,
-                   (unsigned long long)n);
+                   "HNSW: a neighbour is row %d of %llu", to, (unsigned long long)n);
         if (to < 0) ended = true;
         WIRE_CHECK(wire, ended || bytes_i32(graph->levels.bytes + 4 * (uint64_t)to) > level,
-                   "HNSW: neighbour %llu, on level %d, is row %d, which does not have it",
-                   (unsigned long long)at, level, to);
+                   "HNSW: a neighbour on level %d is row %d, which does not have it", level, to);
     }
     return KITH_OK;
 }
@@ -66,7 +69,7 @@ static int check_neighbors(struct wire *wire, const struct faiss_graph *graph, u
         for (int32_t level = 0; level < levels; level++) {
             uint64_t from = (uint64_t)bytes_i32(cum + 4 * level);
             uint64_t to = (uint64_t)bytes_i32(cum + 4 * (level + 1));
-            TRY(check_links(wire, graph, n, level, offset + from, offset + to));
+            TRY(check_links(wire, graph, level, offset + from, offset + to));
         }
     }
     return KITH_OK;

@@ -18,8 +18,7 @@
 
 int wire_direct_map(struct wire *wire, struct faiss_ivf *ivf) {
     TRY(wire_u8(wire, &ivf->map_type));
-    WIRE_CHECK(wire, ivf->map_type <= 2, "byte %llu: direct map of type %u",
-               (unsigned long long)wire->at - 1, ivf->map_type);
+    WIRE_CHECK(wire, ivf->map_type <= 2, "direct map of type %u", ivf->map_type);
     TRY(wire_array(wire, &ivf->map, sizeof(int64_t), "direct map"));
     if (ivf->map_type == 2)
         TRY(wire_array(wire, &ivf->map_pairs, 2 * sizeof(int64_t), "direct map"));
@@ -28,8 +27,8 @@ int wire_direct_map(struct wire *wire, struct faiss_ivf *ivf) {
 
 static int lists_new(struct wire *wire, struct faiss_ivf *ivf) {
     WIRE_CHECK(wire, (uint64_t)ivf->quantizer->ntotal == ivf->nlist,
-               "byte %llu: %llu lists, but %lld centroids", (unsigned long long)wire->at,
-               (unsigned long long)ivf->nlist, (long long)ivf->quantizer->ntotal);
+               "%llu lists, but %lld centroids", (unsigned long long)ivf->nlist,
+               (long long)ivf->quantizer->ntotal);
     return wire_new(wire, &ivf->lists, ivf->nlist, sizeof *ivf->lists);
 }
 
@@ -38,8 +37,7 @@ static int check_total(struct wire *wire, const struct faiss_node *node) {
     const struct faiss_ivf *ivf = &node->ivf;
     uint64_t total = 0;
     for (uint64_t i = 0; ivf->lists && i < ivf->nlist; i++) total += ivf->lists[i].n;
-    WIRE_CHECK(wire, total == (uint64_t)node->ntotal,
-               "byte %llu: lists of %llu rows in an index of %lld", (unsigned long long)wire->at,
+    WIRE_CHECK(wire, total == (uint64_t)node->ntotal, "lists of %llu rows in an index of %lld",
                (unsigned long long)total, (long long)node->ntotal);
     return KITH_OK;
 }
@@ -72,22 +70,20 @@ static int get_sizes(struct wire *wire, struct faiss_ivf *ivf) {
     uint32_t how;
     struct faiss_array sizes;
     TRY(wire_u32(wire, &how));
-    WIRE_CHECK(wire, how == TAG("full") || how == TAG("sprs"),
-               "byte %llu: list sizes are of kind \"%s\"", (unsigned long long)wire->at - 4,
+    WIRE_CHECK(wire, how == TAG("full") || how == TAG("sprs"), "list sizes are of kind \"%s\"",
                family_tag_text(how).text);
     TRY(wire_array(wire, &sizes, sizeof(uint64_t), "list sizes"));
     bool full = how == TAG("full");
     WIRE_CHECK(wire, full ? sizes.n == ivf->nlist : sizes.n % 2 == 0,
-               "byte %llu: %llu list sizes for %llu lists", (unsigned long long)wire->at,
-               (unsigned long long)sizes.n, (unsigned long long)ivf->nlist);
+               "%llu list sizes for %llu lists", (unsigned long long)sizes.n,
+               (unsigned long long)ivf->nlist);
     if (sizes.n == 0) return KITH_OK;
     TRY(lists_new(wire, ivf));
     uint64_t step = full ? 1 : 2;
     for (uint64_t i = 0; i < sizes.n; i += step) {
         uint64_t list = full ? i : bytes_u64(sizes.bytes + 8 * i);
-        WIRE_CHECK(wire, list < ivf->nlist, "byte %llu: the size of list %llu of %llu",
-                   (unsigned long long)wire->at, (unsigned long long)list,
-                   (unsigned long long)ivf->nlist);
+        WIRE_CHECK(wire, list < ivf->nlist, "the size of list %llu of %llu",
+                   (unsigned long long)list, (unsigned long long)ivf->nlist);
         ivf->lists[list].n = bytes_u64(sizes.bytes + 8 * (i + step - 1));
     }
     return KITH_OK;
@@ -120,8 +116,8 @@ static int walk_blocks(struct wire *wire, struct faiss_ivf *ivf) {
     TRY(wire_u64(wire, &ivf->n_per_block));
     TRY(wire_u64(wire, &ivf->block_size));
     WIRE_CHECK(wire, ivf->n_per_block > 0 && ivf->block_size > 0,
-               "byte %llu: blocks of %llu rows and %llu bytes", (unsigned long long)wire->at,
-               (unsigned long long)ivf->n_per_block, (unsigned long long)ivf->block_size);
+               "blocks of %llu rows and %llu bytes", (unsigned long long)ivf->n_per_block,
+               (unsigned long long)ivf->block_size);
     if (!wire->writing) {
         TRY(wire_room(wire, ivf->nlist, 2 * sizeof(uint64_t), "lists"));
         if (ivf->quantizer->ntotal > 0) TRY(lists_new(wire, ivf));
@@ -130,8 +126,8 @@ static int walk_blocks(struct wire *wire, struct faiss_ivf *ivf) {
         struct faiss_list empty = {0}, *list = ivf->lists ? &ivf->lists[i] : &empty;
         struct faiss_list copy = *list;
         TRY(walk_block_list(wire, ivf, &copy));
-        WIRE_CHECK(wire, ivf->lists || copy.n == 0, "byte %llu: a list of %llu rows, no centroids",
-                   (unsigned long long)wire->at, (unsigned long long)copy.n);
+        WIRE_CHECK(wire, ivf->lists || copy.n == 0, "a list of %llu rows, no centroids",
+                   (unsigned long long)copy.n);
         if (!wire->writing) *list = copy;
     }
     return KITH_OK;
@@ -150,9 +146,8 @@ static int lists_kind(struct wire *wire, const struct faiss_node *node, uint32_t
                        : *kind == TAG("ilp2") || *kind == TAG("ilpn") ? "stored for Panorama"
                        : *kind == TAG("ilbl") || *kind == TAG("ilar") ? "stored for another family"
                                                                       : "of an unknown kind";
-    return FAIL_AT(wire->err, KITH_EUNSUPPORTED, wire->at - sizeof *kind,
-                   "byte %llu: inverted lists \"%s\" are %s", (unsigned long long)wire->at - 4,
-                   family_tag_text(*kind).text, what);
+    return WIRE_FAIL_AS(wire, KITH_EUNSUPPORTED, "inverted lists \"%s\" are %s",
+                        family_tag_text(*kind).text, what);
 }
 
 int wire_lists(struct wire *wire, struct faiss_node *node) {
@@ -167,10 +162,9 @@ int wire_lists(struct wire *wire, struct faiss_node *node) {
     WIRE_CHECK(wire,
                nlist == ivf->nlist &&
                    (code_size == ivf->code_size || (blocks && code_size == CODE_SIZE_NONE)),
-               "byte %llu: %llu lists of %llu-byte codes in an index of %llu and %llu",
-               (unsigned long long)wire->at, (unsigned long long)nlist,
-               (unsigned long long)code_size, (unsigned long long)ivf->nlist,
-               (unsigned long long)ivf->code_size);
+               "%llu lists of %llu-byte codes in an index of %llu and %llu",
+               (unsigned long long)nlist, (unsigned long long)code_size,
+               (unsigned long long)ivf->nlist, (unsigned long long)ivf->code_size);
     TRY(blocks ? walk_blocks(wire, ivf) : walk_arrays(wire, ivf));
     return check_total(wire, node);
 }

@@ -30,7 +30,6 @@ static uint32_t tag_of(enum faiss_transform_kind kind) {
 }
 
 static int kind_of(const struct wire *wire, struct faiss_transform *transform) {
-    uint64_t at = wire->at - sizeof transform->tag;
     struct tag_text letters = family_tag_text(transform->tag);
     for (size_t i = 0; i < N_TRANSFORMS; i++)
         if (transform->tag == TAG(transforms[i].tag)) {
@@ -38,11 +37,9 @@ static int kind_of(const struct wire *wire, struct faiss_transform *transform) {
             return KITH_OK;
         }
     if (transform->tag == TAG("Viqm") || transform->tag == TAG("Viqt"))
-        return FAIL_AT(wire->err, KITH_EUNSUPPORTED, at,
-                       "byte %llu: transform \"%s\", ITQ, is not supported", (unsigned long long)at,
-                       letters.text);
-    return FAIL_AT(wire->err, KITH_EFORMAT, at, "byte %llu: \"%s\" is not a transform of FAISS",
-                   (unsigned long long)at, letters.text);
+        return WIRE_FAIL_AS(wire, KITH_EUNSUPPORTED, "transform \"%s\", ITQ, is not supported",
+                            letters.text);
+    return WIRE_FAIL_AS(wire, KITH_EFORMAT, "\"%s\" is not a transform of FAISS", letters.text);
 }
 
 static int walk_matrix(struct wire *wire, struct faiss_transform *transform) {
@@ -77,13 +74,13 @@ static int walk_fields(struct wire *wire, struct faiss_transform *transform) {
 
 static int check_remap(struct wire *wire, const struct faiss_transform *transform) {
     WIRE_CHECK(wire, transform->map.n >= (uint64_t)transform->d_out,
-               "byte %llu: a map of %llu dimensions for %d", (unsigned long long)wire->at,
-               (unsigned long long)transform->map.n, transform->d_out);
+               "a map of %llu dimensions for %d", (unsigned long long)transform->map.n,
+               transform->d_out);
     for (int32_t i = 0; i < transform->d_out; i++) {
         int32_t from = bytes_i32(transform->map.bytes + 4 * (size_t)i);
-        WIRE_CHECK(wire, from >= -1 && from < transform->d_in,
-                   "byte %llu: dimension %d comes from %d of %d", (unsigned long long)wire->at, i,
-                   from, transform->d_in);
+        wire_blame(wire, transform->map.bytes + 4 * (size_t)i);
+        WIRE_CHECK(wire, from >= -1 && from < transform->d_in, "dimension %d comes from %d of %d",
+                   i, from, transform->d_in);
     }
     return KITH_OK;
 }
@@ -110,9 +107,8 @@ static int check_sizes(struct wire *wire, const struct faiss_transform *transfor
         break;
     }
     WIRE_CHECK(wire, holds && (!square || d_in == d_out),
-               "byte %llu: transform \"%s\" from %d to %d dimensions does not fit its numbers",
-               (unsigned long long)wire->at, family_tag_text(transform->tag).text, transform->d_in,
-               transform->d_out);
+               "transform \"%s\" from %d to %d dimensions does not fit its numbers",
+               family_tag_text(transform->tag).text, transform->d_in, transform->d_out);
     return KITH_OK;
 }
 
@@ -127,7 +123,6 @@ int wire_transform(struct wire *wire, struct faiss_transform *transform) {
     WIRE_CHECK(wire,
                transform->d_in >= 1 && transform->d_in <= FAISS_DIM_MAX && transform->d_out >= 1 &&
                    transform->d_out <= FAISS_DIM_MAX,
-               "byte %llu: transform from %d to %d dimensions", (unsigned long long)wire->at,
-               transform->d_in, transform->d_out);
+               "transform from %d to %d dimensions", transform->d_in, transform->d_out);
     return check_sizes(wire, transform);
 }

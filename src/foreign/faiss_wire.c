@@ -3,14 +3,13 @@
 
 static int wire_want(const struct wire *wire, uint64_t n, const char *what) {
     if (n > wire_left(wire))
-        return FAIL_AT(wire->err, KITH_ETRUNCATED, wire->at,
-                       "byte %llu: %s wants %llu bytes, %llu are left",
-                       (unsigned long long)wire->at, what, (unsigned long long)n,
-                       (unsigned long long)wire_left(wire));
+        return WIRE_FAIL_AS(wire, KITH_ETRUNCATED, "%s of %llu bytes, %llu are left", what,
+                            (unsigned long long)n, (unsigned long long)wire_left(wire));
     return KITH_OK;
 }
 
 int wire_copy(struct wire *wire, void *value, size_t n) {
+    wire->last = wire->at;
     if (wire->writing) {
         TRY(wire->put(wire->context, value, n, wire->err));
     } else {
@@ -24,8 +23,7 @@ int wire_copy(struct wire *wire, void *value, size_t n) {
 int wire_bool(struct wire *wire, bool *value) {
     uint8_t byte = *value;
     TRY(wire_u8(wire, &byte));
-    WIRE_CHECK(wire, byte <= 1, "byte %llu: %u where 0 or 1 belongs",
-               (unsigned long long)wire->at - 1, byte);
+    WIRE_CHECK(wire, byte <= 1, "%u where 0 or 1 belongs", byte);
     *value = byte;
     return KITH_OK;
 }
@@ -33,9 +31,9 @@ int wire_bool(struct wire *wire, bool *value) {
 int wire_lend(struct wire *wire, const uint8_t **bytes, uint64_t count, uint64_t item_bytes,
               const char *what) {
     size_t n;
-    if (!mem_mul(count, item_bytes, &n))
-        return WIRE_FAIL(wire, "byte %llu: %llu x %llu bytes of %s", (unsigned long long)wire->at,
-                         (unsigned long long)count, (unsigned long long)item_bytes, what);
+    wire->last = wire->at;
+    WIRE_CHECK(wire, mem_mul(count, item_bytes, &n), "%s of %llu x %llu bytes", what,
+               (unsigned long long)count, (unsigned long long)item_bytes);
     if (wire->writing) {
         if (n > 0) TRY(wire->put(wire->context, *bytes, n, wire->err));
     } else {
@@ -53,14 +51,13 @@ int wire_array(struct wire *wire, struct faiss_array *array, size_t item_bytes, 
 
 int wire_codes(struct wire *wire, struct faiss_codes *codes, size_t unit) {
     size_t n;
-    if (!mem_mul(codes->n, codes->code_size, &n))
-        return WIRE_FAIL(wire, "byte %llu: %llu codes of %llu bytes", (unsigned long long)wire->at,
-                         (unsigned long long)codes->n, (unsigned long long)codes->code_size);
+    WIRE_CHECK(wire, mem_mul(codes->n, codes->code_size, &n), "%llu codes of %llu bytes",
+               (unsigned long long)codes->n, (unsigned long long)codes->code_size);
     uint64_t count = n / unit;
     TRY(wire_u64(wire, &count));
-    WIRE_CHECK(wire, count == n / unit, "byte %llu: %llu bytes of codes for %llu rows of %llu",
-               (unsigned long long)wire->at, (unsigned long long)(count * unit),
-               (unsigned long long)codes->n, (unsigned long long)codes->code_size);
+    WIRE_CHECK(wire, count == n / unit, "%llu x %zu bytes of codes, %llu rows of %llu wanted",
+               (unsigned long long)count, unit, (unsigned long long)codes->n,
+               (unsigned long long)codes->code_size);
     return wire_lend(wire, &codes->bytes, count, unit, "codes");
 }
 
@@ -73,8 +70,8 @@ int wire_new(struct wire *wire, void *out, uint64_t n, size_t item_bytes) {
     size_t bytes;
     void *block = mem_mul(n, item_bytes, &bytes) ? mem_new(wire->owner, bytes) : NULL;
     if (!block)
-        return FAIL_AT(wire->err, KITH_ENOMEM, wire->at, "no memory for %llu items of %zu bytes",
-                       (unsigned long long)n, item_bytes);
+        return WIRE_FAIL_AS(wire, KITH_ENOMEM, "no memory for %llu items of %zu bytes",
+                            (unsigned long long)n, item_bytes);
     memcpy(out, &block, sizeof block);
     return KITH_OK;
 }

@@ -5,7 +5,7 @@
  *
  * Invariants
  *   1. Reading never goes past `n`: each call first compares what it wants with what is left, without overflow.
- *   2. `at` is the number of bytes read or put: where an error is.
+ *   2. `at` is the number of bytes read or put; `last` where the last number, or run of bytes, begins.
  *   3. Writing changes no field of the tree. */
 #ifndef KITH_FOREIGN_FAISS_WIRE_H
 #define KITH_FOREIGN_FAISS_WIRE_H
@@ -17,7 +17,7 @@
 
 struct wire {
     bool writing;
-    uint64_t at;
+    uint64_t at, last;
     int depth; /* of the index at hand; the outermost is 1 */
     kith_error *err;
     /* reading */
@@ -31,13 +31,22 @@ struct wire {
 
 static inline uint64_t wire_left(const struct wire *wire) { return wire->n - wire->at; }
 
+/* Every error says where: at what was last read or put. */
+#define WIRE_FAIL_AS(wire, code, format, ...)                        \
+    FAIL_AT((wire)->err, (code), (wire)->last, "byte %llu: " format, \
+            (unsigned long long)(wire)->last, ##__VA_ARGS__)
 /* Counts that contradict each other: a damaged file, or a tree that was made wrong. */
 #define WIRE_FAIL(wire, ...) \
-    FAIL_AT((wire)->err, (wire)->writing ? KITH_EINVAL : KITH_ECORRUPT, (wire)->at, __VA_ARGS__)
+    WIRE_FAIL_AS(wire, (wire)->writing ? KITH_EINVAL : KITH_ECORRUPT, __VA_ARGS__)
 #define WIRE_CHECK(wire, holds, ...)                       \
     do {                                                   \
         if (!(holds)) return WIRE_FAIL(wire, __VA_ARGS__); \
     } while (0)
+
+/* Reading, what is said next is of a byte that was lent before. */
+static inline void wire_blame(struct wire *wire, const uint8_t *lent) {
+    if (!wire->writing) wire->last = (uint64_t)(lent - wire->bytes);
+}
 
 /* Plain bytes, copied. */
 int wire_copy(struct wire *wire, void *value, size_t n);
