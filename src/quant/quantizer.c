@@ -7,6 +7,7 @@
 /* By kind; NULL where a kind is not built. */
 static const struct quantizer_ops *const tables[QUANT_KINDS] = {
     [QUANT_SQ] = &sq_ops,
+    [QUANT_PQ] = &pq_ops,
     [QUANT_RABITQ] = &rabitq_ops,
 };
 
