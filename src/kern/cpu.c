@@ -54,7 +54,7 @@ static void read_cpu(void) {
     cpu->avx512 = cpu->avx2 && (saved & XCR0_AVX512) == XCR0_AVX512 && BIT(b, 16) && BIT(b, 17) &&
                   BIT(b, 30) && BIT(b, 31);
     cpu->vnni = cpu->avx512 && BIT(c, 11);
-    cpu->vbmi = cpu->vnni && BIT(c, 1);
+    cpu->vbmi = cpu->vnni && BIT(c, 1) && BIT(c, 14);
     cpu->fp16 = cpu->avx512 && BIT(d, 23);
     cpu->amx_cpu = cpu->vnni && BIT(d, 24) && BIT(d, 25) && (saved & XCR0_TILES) == XCR0_TILES;
     if (subleaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d))

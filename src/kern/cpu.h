@@ -13,7 +13,7 @@ struct cpu {
     bool avx2;   /* AVX2, FMA, F16C */
     bool avx512; /* F, BW, DQ, VL */
     bool vnni;   /* AVX512-VNNI */
-    bool vbmi;   /* AVX512-VBMI and VNNI */
+    bool vbmi;   /* AVX512-VBMI, VPOPCNTDQ and VNNI */
     bool bf16,
         fp16; /* AVX512-BF16, AVX512-FP16: reported; docs/decisions/0003 says why no kernel uses them */
     bool amx_cpu; /* AMX-TILE, AMX-INT8, and the system can save the tiles */

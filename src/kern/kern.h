@@ -47,6 +47,12 @@ typedef void (*kern_dot_u8s8_list_fn)(const int8_t *query, const uint8_t *const 
  * A row of u2, u4 or u6 may end in half a line, which is the same with every count above halved. The query has one
  * s8 a code, in the order of codes; where it is zero, the row may hold anything. */
 
+/* Bits in which rows differ from a query, both of `bytes` bytes, a multiple of 8. */
+typedef void (*kern_hamming_rows_fn)(const uint8_t *query, const uint8_t *rows, size_t stride,
+                                     size_t n, size_t bytes, uint32_t *out);
+typedef void (*kern_hamming_list_fn)(const uint8_t *query, const uint8_t *const *rows, size_t n,
+                                     size_t bytes, uint32_t *out);
+
 /* Batch scan of one-byte codes with the selection fused in. Rows are first packed in panels of KERN_PANEL rows
  * (kern.pack_u8; the layout is private to the instruction set: panel_bytes(bytes) bytes a panel, rows missing from
  * the last panel read as zero codes). scan_u8s8 then computes, for each query i and packed row j,
@@ -128,6 +134,8 @@ struct kern {
     kern_tile_fn tile[KERN_TYPES][KERN_METRICS];
     kern_dot_u8s8_rows_fn dot_u8s8_rows, dot_u6s8_rows, dot_u4s8_rows, dot_u2s8_rows, dot_u1s8_rows;
     kern_dot_u8s8_list_fn dot_u8s8_list, dot_u6s8_list, dot_u4s8_list, dot_u2s8_list, dot_u1s8_list;
+    kern_hamming_rows_fn hamming_rows;
+    kern_hamming_list_fn hamming_list;
     size_t (*panel_bytes)(size_t bytes);
     void (*pack_u8)(const uint8_t *rows, size_t stride, size_t n, size_t bytes, uint8_t *panels);
     void (*scan_u8s8)(const struct kern_scan *scan);

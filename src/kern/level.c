@@ -18,6 +18,7 @@
 #endif
 
 #include "kern/scan_select.h"
+#include "kern/hamming_tmpl.c"
 #include "kern/int_tmpl.c"
 #include "kern/scan_tmpl.c"
 
@@ -161,6 +162,8 @@ void KERN_NAME2(kern_fill, KERN_LEVEL)(struct kern *kern) {
     kern->dot_u2s8_list = dot_u2_list;
     kern->dot_u1s8_rows = dot_u1_rows;
     kern->dot_u1s8_list = dot_u1_list;
+    kern->hamming_rows = hamming_rows;
+    kern->hamming_list = hamming_list;
     kern->panel_bytes = panel_bytes;
     kern->pack_u8 = pack_u8;
     kern->scan_u8s8 = scan_u8s8;

@@ -347,6 +347,35 @@ VEC i32x16 i32x16_dot_u1(i32x16 acc, const uint8_t *row, s8x64h q) {
     return acc;
 }
 
+/* Set bits of each word of 64. */
+VEC __v8su avx2_count(__m256i x) {
+    const __m256i table =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+    __m256i lower = _mm256_shuffle_epi8(table, avx2_low4(x));
+    __m256i upper = _mm256_shuffle_epi8(table, avx2_low4(_mm256_srli_epi16(x, 4)));
+    return (__v8su)_mm256_sad_epu8(_mm256_add_epi8(lower, upper), _mm256_setzero_si256());
+}
+VEC i32x16 i32x16_differ(i32x16 acc, const uint8_t *a, const uint8_t *b) {
+    acc.lo += avx2_count(_mm256_xor_si256(avx2_load32(a), avx2_load32(b)));
+    acc.hi += avx2_count(_mm256_xor_si256(avx2_load32(a + 32), avx2_load32(b + 32)));
+    return acc;
+}
+/* The first n of 8, 16, 24 or 32 bytes. */
+VEC __m256i avx2_words(const uint8_t *p, int n) {
+    __m256i from = _mm256_setr_epi64x(0, 8, 16, 24);
+    return _mm256_maskload_epi64((const long long *)(const void *)p,
+                                 _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), from));
+}
+VEC i32x16 i32x16_differ_tail(i32x16 acc, const uint8_t *a, const uint8_t *b, size_t n) {
+    int first = n < 32 ? (int)n : 32;
+    acc.lo += avx2_count(_mm256_xor_si256(avx2_words(a, first), avx2_words(b, first)));
+    if (n > 32) {
+        __m256i x = avx2_words(a + 32, (int)n - 32);
+        acc.hi += avx2_count(_mm256_xor_si256(x, avx2_words(b + 32, (int)n - 32)));
+    }
+    return acc;
+}
+
 #define INT_STEP 16
 VEC i32x16 i32x16_step(i32x16 acc, const void *a, const void *b, size_t n, int is_u8, int metric) {
     __m128i x = n == 16 ? _mm_loadu_si128(a) : avx2_bytes(a, n);

@@ -326,6 +326,28 @@ VEC i32x16 i32x16_dot_u1(i32x16 acc, const uint8_t *row, s8x64h query) {
 #define COLUMNS_R 4
 #define COLUMNS_G 2
 
+/* Set bits of each word of 32 (VPOPCNTDQ) or 64 bits. */
+VEC i32x16 avx512_count(__m512i x) {
+#ifdef __AVX512VPOPCNTDQ__
+    return (i32x16)_mm512_popcnt_epi32(x);
+#else
+    const __m512i mask = _mm512_set1_epi8(15);
+    const __m512i table =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+    __m512i lower = _mm512_shuffle_epi8(table, _mm512_and_si512(x, mask));
+    __m512i upper = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(x, 4), mask));
+    return (i32x16)_mm512_sad_epu8(_mm512_add_epi8(lower, upper), _mm512_setzero_si512());
+#endif
+}
+VEC i32x16 i32x16_differ(i32x16 acc, const uint8_t *a, const uint8_t *b) {
+    return acc + avx512_count(_mm512_xor_si512(_mm512_loadu_si512(a), _mm512_loadu_si512(b)));
+}
+VEC i32x16 i32x16_differ_tail(i32x16 acc, const uint8_t *a, const uint8_t *b, size_t n) {
+    __mmask8 words = (__mmask8)((1u << n / 8) - 1);
+    return acc + avx512_count(_mm512_xor_si512(_mm512_maskz_loadu_epi64(words, a),
+                                               _mm512_maskz_loadu_epi64(words, b)));
+}
+
 /* 16 accumulators, 4 query and 4 row registers. */
 #define TILE_Q 4
 #define TILE_R 4

@@ -304,6 +304,21 @@ VEC i32x16 i32x16_dot_u1(i32x16 acc, const uint8_t *row, s8x64h query) {
     return acc;
 }
 
+VEC int32x4_t neon_differ(int32x4_t acc, uint8x16_t a, uint8x16_t b) {
+    uint16x8_t counts = vpaddlq_u8(vcntq_u8(veorq_u8(a, b)));
+    return vreinterpretq_s32_u32(vpadalq_u16(vreinterpretq_u32_s32(acc), counts));
+}
+VEC i32x16 i32x16_differ(i32x16 acc, const uint8_t *a, const uint8_t *b) {
+    NEON_EACH(i) acc.v[i] = neon_differ(acc.v[i], vld1q_u8(a + 16 * i), vld1q_u8(b + 16 * i));
+    return acc;
+}
+VEC i32x16 i32x16_differ_tail(i32x16 acc, const uint8_t *a, const uint8_t *b, size_t n) {
+    for (size_t i = 0; i < n; i += 8)
+        acc.v[0] = neon_differ(acc.v[0], vcombine_u8(vld1_u8(a + i), vdup_n_u8(0)),
+                               vcombine_u8(vld1_u8(b + i), vdup_n_u8(0)));
+    return acc;
+}
+
 #define INT_STEP 16
 VEC i32x16 i32x16_step(i32x16 acc, const void *a, const void *b, size_t n, int is_u8, int metric) {
     uint8_t x[16] = {0}, y[16] = {0};

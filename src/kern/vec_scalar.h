@@ -9,6 +9,7 @@
  *   s8x64    64 bytes of a query made ready; dot_u8 adds the products with 64 codes of a row; s8x32, half_u8: 32
  *   s8x128   128 bytes of a query, s8x64h 64 of them for half a line: dot_u1 (of s8x64h), dot_u2,
  *            dot_u4, dot_u6, half_u2, half_u4, half_u6 (kern.h)
+ *   bits     differ adds the numbers of bits in which 64 bytes differ, differ_tail those of n = 8, 16, .. 56
  *   panels   panel_dot adds the products of one 64-byte line (16 rows) with one word of a query
  *   tiles    TILE_Q x TILE_R accumulators, tile_store; where registers are few, PARTS parts of 16 lanes (vec_avx2.h)
  * max(a,b) is a > b ? a : b and min is a < b ? a : b, so that a NaN in a gives b. */
@@ -223,6 +224,15 @@ VEC i32x16 i32x16_half_u2(i32x16 acc, const uint8_t *row, s8x64h query) {
 LAW i32x16 i32x16_dot_u1(i32x16 acc, const uint8_t *row, s8x64h query) {
     for (int i = 0; i < 64; i++) acc.v[i % 16] += (uint32_t)((row[i / 8] >> i % 8 & 1) * query[i]);
     return acc;
+}
+
+LAW i32x16 i32x16_differ_tail(i32x16 acc, const uint8_t *a, const uint8_t *b, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        for (unsigned left = a[i] ^ b[i]; left; left &= left - 1) acc.v[i % 16]++;
+    return acc;
+}
+VEC i32x16 i32x16_differ(i32x16 acc, const uint8_t *a, const uint8_t *b) {
+    return i32x16_differ_tail(acc, a, b, 64);
 }
 
 /* Integer pairs: what 16 (or n) elements of two vectors add to a sum. */

@@ -101,6 +101,17 @@ static void run_tile(struct bench *b) {
 RUN_BITS(8)
 RUN_BITS(6)
 RUN_BITS(4)
+static void run_hamming_rows(struct bench *b) {
+    for (size_t i = 0; i < b->n; i += 256)
+        b->kern->hamming_rows((const uint8_t *)b->codes, (const uint8_t *)b->rows + i * b->stride,
+                              b->stride, b->n - i < 256 ? b->n - i : 256, b->bytes,
+                              (uint32_t *)b->out);
+}
+static void run_hamming_list(struct bench *b) {
+    for (size_t i = 0; i < b->n; i += BATCH)
+        b->kern->hamming_list((const uint8_t *)b->codes, (const uint8_t *const *)(b->list + i),
+                              b->n - i < BATCH ? b->n - i : BATCH, b->bytes, (uint32_t *)b->out);
+}
 static void run_pack(struct bench *b) {
     b->kern->pack_u8((const uint8_t *)b->rows, b->stride, b->n, b->bytes, b->panels);
 }
@@ -277,6 +288,8 @@ static void bench_codes(struct bench *b) {
     line_sets(b, "list u6s8", run_u6_list, half_lines * 48, half_lines * 48 + 4);
     line_sets(b, "rows u4s8", run_u4_rows, half_lines * 32, half_lines * 32);
     line_sets(b, "list u4s8", run_u4_list, half_lines * 32, half_lines * 32);
+    line_sets(b, "rows hamming", run_hamming_rows, half_lines * 8, half_lines * 8 + 4);
+    line_sets(b, "list hamming", run_hamming_list, half_lines * 8, half_lines * 8 + 4);
     size_t nibbles =
         bits_round_up(b->dim, 16) / 4; /* of PQ with four dimensions each, or of RaBitQ */
     line_sets(b, "fastscan sums", run_fastscan_sums, 16 * nibbles, 16 * nibbles);

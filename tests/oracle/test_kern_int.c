@@ -97,6 +97,48 @@ static void u1s8_dots_are_exact(void **state) {
     dots_are_exact(1, 8);
 }
 
+static uint32_t plain_hamming(const uint8_t *a, const uint8_t *b, size_t bytes) {
+    uint32_t n = 0;
+    for (size_t i = 0; i < 8 * bytes; i++) n += ((a[i / 8] ^ b[i / 8]) >> i % 8) & 1;
+    return n;
+}
+
+static void hamming_distances_are_exact(void **state) {
+    (void)state;
+    const struct kern *level[8];
+    size_t n_levels = kern_levels(level, 8);
+    struct guard row_memory = guard_new(MAX_ROWS * 8300), query_memory = guard_new(8192);
+    uint32_t want[MAX_ROWS], got[MAX_ROWS + 1];
+    const uint8_t *list[MAX_ROWS];
+    for (size_t round = 0; round < 400; round++) {
+        size_t bytes = round == 0 ? 8192 : 8 * (1 + random_below(round % 10 ? 20 : 200));
+        size_t n = random_count(), stride = bytes + random_below(3) * random_below(70);
+        uint8_t *rows =
+            n ? guard_end(&row_memory, (n - 1) * stride + bytes) : (uint8_t *)row_memory.base;
+        uint8_t *query = guard_end(&query_memory, bytes);
+        fill_bytes(query, bytes, random_below(6));
+        for (size_t j = 0; j < n; j++) {
+            list[j] = rows + j * stride;
+            fill_bytes(rows + j * stride, bytes, random_below(6));
+            if (j % 3 == 1) memcpy(rows + j * stride, query, bytes);
+            want[j] = plain_hamming(query, list[j], bytes);
+        }
+        for (size_t i = 0; i < n_levels; i++) {
+            got[n] = 77;
+            level[i]->hamming_rows(query, rows, stride, n, bytes, got);
+            if (memcmp(got, want, n * sizeof *got) != 0)
+                fail_msg("%s hamming rows: %zu rows of %zu bytes", level[i]->name, n, bytes);
+            memset(got, 0, n * sizeof *got);
+            level[i]->hamming_list(query, list, n, bytes, got);
+            if (memcmp(got, want, n * sizeof *got) != 0)
+                fail_msg("%s hamming list: %zu rows of %zu bytes", level[i]->name, n, bytes);
+            assert_int_equal(got[n], 77);
+        }
+    }
+    guard_free(&row_memory);
+    guard_free(&query_memory);
+}
+
 static uint32_t plain_pair(const uint8_t *a, const uint8_t *b, size_t dim, bool is_u8, int metric) {
     int64_t sum = 0;
     for (size_t i = 0; i < dim; i++) {
@@ -137,13 +179,10 @@ static void scans_find_what_the_formula_says(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(u8s8_dots_are_exact),
-        cmocka_unit_test(u6s8_dots_are_exact),
-        cmocka_unit_test(u4s8_dots_are_exact),
-        cmocka_unit_test(u2s8_dots_are_exact),
-        cmocka_unit_test(u1s8_dots_are_exact),
-        cmocka_unit_test(pairs_are_exact),
-        cmocka_unit_test(scans_find_what_the_formula_says),
+        cmocka_unit_test(u8s8_dots_are_exact), cmocka_unit_test(u6s8_dots_are_exact),
+        cmocka_unit_test(u4s8_dots_are_exact), cmocka_unit_test(u2s8_dots_are_exact),
+        cmocka_unit_test(u1s8_dots_are_exact), cmocka_unit_test(hamming_distances_are_exact),
+        cmocka_unit_test(pairs_are_exact),     cmocka_unit_test(scans_find_what_the_formula_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
