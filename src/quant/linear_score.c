@@ -64,6 +64,7 @@ void linear_scorer_init(const struct quantizer *quantizer, void *scratch) {
     scorer->quantised = (int8_t *)(at += floats);
     scorer->dots = (int32_t *)(void *)(at + bits_round_up(linear->positions, 64));
     switch (linear->bits) {
+    case 1: scorer->rows = kern->dot_u1s8_rows, scorer->list = kern->dot_u1s8_list; break;
     case 4: scorer->rows = kern->dot_u4s8_rows, scorer->list = kern->dot_u4s8_list; break;
     case 6: scorer->rows = kern->dot_u6s8_rows, scorer->list = kern->dot_u6s8_list; break;
     default: scorer->rows = kern->dot_u8s8_rows, scorer->list = kern->dot_u8s8_list;

@@ -9,6 +9,7 @@ static const struct quantizer_ops *const tables[QUANT_KINDS] = {
     [QUANT_SQ] = &sq_ops,
     [QUANT_PQ] = &pq_ops,
     [QUANT_RABITQ] = &rabitq_ops,
+    [QUANT_BINARY] = &binary_ops,
 };
 
 int quantizer_new(struct quantizer **out, const struct quantizer_spec *spec, kith_metric metric,

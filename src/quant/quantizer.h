@@ -47,6 +47,7 @@ struct quantizer_spec {
     bool uniform;  /* SQ: one range for all dimensions */
     float clip;    /* SQ: share of the values, both ends together, left outside the range; 0 none */
     uint64_t seed; /* rotations, starts of k-means */
+    bool median;   /* BINARY: cut at the median of each dimension, not at its mean */
 };
 
 struct quantizer_training {
