@@ -34,10 +34,21 @@ static void set_code(const struct word *word, struct rows_config *rows) {
     rows->quantizer = word->quantizer;
 }
 
+/* A quantizer's codes are kept as one list is: in blocks, less the mean. */
+static int read_lone(struct parser *parser, struct index_spec *made) {
+    made->structure = INDEX_IVF;
+    made->nlist = 1;
+    made->lone = true;
+    made->list = CODE_QUANTIZED;
+    made->rows.quantizer = parser->word.quantizer;
+    return next_word(parser);
+}
+
 /* Flat, or a code that is all there is, or a code beside Flat. */
 static int read_flat(struct parser *parser, struct index_spec *made) {
     struct rows_config *rows = &made->rows;
     bool flat = parser->word.code == CODE_F32;
+    if (parser->word.code == CODE_QUANTIZED) return read_lone(parser, made);
     set_code(&parser->word, rows);
     rows->keep_orig = flat;
     TRY(next_word(parser));
@@ -151,8 +162,11 @@ void factory_print(const struct index_spec *spec, char *text, size_t size) {
     if (spec->structure == INDEX_IVF) {
         if (spec->m) snprintf(coarse, sizeof coarse, "_HNSW%" PRIu32, spec->m);
         print_code(spec->list, &rows->quantizer, code, sizeof code);
-        snprintf(text, size, "IVF%" PRIu32 "%s,%s%s", spec->nlist, coarse, code,
-                 spec->refine ? refine : "");
+        refine = spec->refine ? refine : "";
+        if (spec->lone)
+            snprintf(text, size, "%s%s", code, refine);
+        else
+            snprintf(text, size, "IVF%" PRIu32 "%s,%s%s", spec->nlist, coarse, code, refine);
         return;
     }
     bool coded = rows->walk != CODE_F32;

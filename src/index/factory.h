@@ -23,7 +23,8 @@ struct index_spec {
     bool chooses; /* Auto: decided at the first add */
     uint32_t
         m; /* graph: links a row; inverted lists: links of the coarse graph, 0 where it is flat */
-    uint32_t nlist;          /* inverted lists */
+    uint32_t nlist;          /* inverted lists; 1 for a quantizer's codes without any ("PQ16") */
+    bool lone;               /* inverted lists: there is one, and the description names none */
     enum code_kind list;     /* inverted lists: what they hold */
     bool refine;             /* inverted lists: originals are kept */
     struct rows_config rows; /* dim and metric are filled in by the caller */

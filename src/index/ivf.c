@@ -11,6 +11,7 @@ int index_new_ivf(struct kith_index **out, const struct index_spec *spec,
     ivf->nlist = spec->nlist;
     ivf->coarse_m = spec->m;
     ivf->list_code = spec->list;
+    ivf->lone = spec->lone;
     ivf->refine = spec->refine;
     ivf->quantizer = spec->rows.quantizer;
     segs_init(&ivf->list_of, sizeof(uint32_t));
@@ -50,11 +51,7 @@ static void put_component(kith_index_stats *stats, const char *name, uint64_t by
         stats->component[stats->n_components++] = (kith_component){name, bytes};
 }
 
-static const char *code_name(const struct ivf_code *code) {
-    return code->quantizer ? code->quantizer->ops->name : code_kind_name(code->plain.kind);
-}
-
-static void list_stats(const struct ivf_model *model, kith_index_stats *stats) {
+static void list_stats(const struct ivf_model *model, bool lone, kith_index_stats *stats) {
     uint64_t bytes = model->nlist * sizeof(struct ivf_list *), n = 0, largest = 0;
     for (uint32_t i = 0; i < model->nlist; i++) {
         const struct ivf_list *list = ivf_list_of(model, i);
@@ -62,9 +59,11 @@ static void list_stats(const struct ivf_model *model, kith_index_stats *stats) {
         n += list ? list->n : 0;
         largest = list && list->n > largest ? list->n : largest;
     }
-    stats->lists = model->nlist;
-    stats->mean_list = (double)n / model->nlist;
-    stats->largest_list = largest;
+    if (!lone) {
+        stats->lists = model->nlist;
+        stats->mean_list = (double)n / model->nlist;
+        stats->largest_list = largest;
+    }
     put_component(stats, "lists", bytes);
     put_component(stats, "centres",
                   model->coarse->object_bytes + sizeof *model +
@@ -77,9 +76,10 @@ static void ivf_stats(const struct kith_index *index, kith_index_stats *stats) {
     uint32_t slot = epoch_enter(epoch);
     const struct ivf_model *model = ivf_model_of(ivf);
     if (model) {
-        stats->code = code_name(&model->code);
+        stats->code = model->code.quantizer ? model->code.quantizer->ops->name
+                                            : code_name(&model->code.plain);
         if (!ivf->refine) stats->stored = model->code.quantizer ? "none" : stats->code;
-        list_stats(model, stats);
+        list_stats(model, ivf->lone, stats);
         if (model->code.quantizer)
             put_component(stats, "code model",
                           model->code.quantizer->ops->model_bytes(model->code.quantizer));

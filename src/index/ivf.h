@@ -4,7 +4,7 @@
  *       \--------------------------------- originals, where they are kept, for re-ranking
  *
  * Until it is trained the index is its rows, scanned: results are exact. It is trained by kith_index_train, or by the add
- * that makes it IVF_TRAIN_POINTS rows a list. Then the vectors leave the rows where no refinement was asked for.
+ * that makes it IVF_TRAIN_POINTS rows a list (and IVF_QUANTIZE_ROWS where lists are quantised). Then the vectors leave the rows where no refinement was asked for.
  *
  * Chunks and list versions never change once a reader can see them. A writer builds new versions of the lists it touches,
  * which share the chunks that stay as they are, publishes them, and frees what was replaced after a grace period.
@@ -34,8 +34,9 @@
 #include "index/scan.h"
 #include "quant/kmeans.h"
 
-#define IVF_CHUNK        256u
-#define IVF_TRAIN_POINTS 16u
+#define IVF_CHUNK         256u
+#define IVF_TRAIN_POINTS  16u   /* a list */
+#define IVF_QUANTIZE_ROWS 4096u /* at least, where a quantizer learns too */
 
 /* How the rows of lists are coded. */
 struct ivf_code {
@@ -71,7 +72,7 @@ struct ivf {
     struct kith_index index;
     uint32_t nlist, coarse_m;
     enum code_kind list_code;
-    bool refine;
+    bool lone, refine;
     struct quantizer_spec quantizer;
     _Atomic(struct ivf_model *) model; /* NULL until trained */
     struct segs list_of;               /* uint32_t a row; ROW_NONE while it leaves */

@@ -14,7 +14,6 @@
 
 #define TAG_META    FILE_TAG('I', 'V', 'F', 'M')
 #define TAG_CENTRES FILE_TAG('C', 'E', 'N', 'T')
-#define TAG_MODEL   FILE_TAG('Q', 'N', 'T', 'Z')
 #define TAG_LENGTHS FILE_TAG('L', 'S', 'T', 'N')
 #define TAG_ROWS    FILE_TAG('L', 'R', 'O', 'W')
 #define TAG_CODES   FILE_TAG('L', 'C', 'O', 'D')
@@ -39,17 +38,6 @@ static int save_centres(const struct ivf_model *model, size_t dim, struct file_s
     }
     mem_free(NULL, centre, dim * sizeof *centre);
     if (code == KITH_OK) file_sections_end(out);
-    return code;
-}
-
-static int save_quantizer(const struct quantizer *quantizer, struct file_sections *out,
-                          kith_error *err) {
-    size_t bytes = quantizer->ops->model_bytes(quantizer);
-    uint8_t *model = mem_new(NULL, bytes);
-    if (!model) return FAIL(err, KITH_ENOMEM, "no memory for a model of %zu bytes", bytes);
-    quantizer->ops->model_write(quantizer, model);
-    int code = file_sections_put(out, TAG_MODEL, model, bytes, err);
-    mem_free(NULL, model, bytes);
     return code;
 }
 
@@ -106,7 +94,7 @@ int ivf_save(const struct kith_index *index, struct file_sections *out, kith_err
     TRY(file_sections_put(out, TAG_META, &meta, sizeof meta, err));
     if (!model) return KITH_OK;
     TRY(save_centres(model, index->rows.config.dim, out, err));
-    if (model->code.quantizer) TRY(save_quantizer(model->code.quantizer, out, err));
+    if (model->code.quantizer) TRY(quantizer_save(model->code.quantizer, out, err));
     TRY(save_lengths(model, out, err));
     TRY(save_rows(model, out, err));
     TRY(save_codes(model, out, err));
@@ -131,8 +119,6 @@ static int read_meta(const struct ivf *ivf, const struct index_file *file, struc
 
 static int load_code(struct ivf_code *code, const struct ivf *ivf, const struct meta *meta,
                      const struct index_file *file, kith_error *err) {
-    const void *bytes;
-    size_t n;
     TRY(ivf_code_init(code, ivf, meta->kind == CODE_U8, err));
     uint32_t kind = code->quantizer ? CODE_QUANTIZED : (uint32_t)code->plain.kind;
     int result = KITH_OK;
@@ -141,11 +127,7 @@ static int load_code(struct ivf_code *code, const struct ivf *ivf, const struct 
                       "section IVFM tells of codes of kind %" PRIu32 " and %" PRIu32
                       " bytes, the description of kind %" PRIu32 " and %zu",
                       meta->kind, meta->row_bytes, kind, code->row_bytes);
-    if (result == KITH_OK && code->quantizer) {
-        result = index_file_section(file, TAG_MODEL, SIZE_MAX, &bytes, &n, err);
-        if (result == KITH_OK)
-            result = code->quantizer->ops->model_read(code->quantizer, bytes, n, err);
-    }
+    if (result == KITH_OK && code->quantizer) result = quantizer_load(code->quantizer, file, err);
     if (result != KITH_OK) ivf_code_deinit(code, (struct mem_account *)(uintptr_t)&ivf->index.mem);
     return result;
 }

@@ -20,7 +20,8 @@ int rows_init(struct rows *rows, const struct rows_config *config, struct mem_ac
     rows->config = *config;
     rows->owner = owner;
     struct store *store;
-    TRY(store_new(&store, config, false, owner, err));
+    TRY(store_try(config, owner, err));
+    TRY(store_new(&store, config, (struct store_form){0}, owner, err));
     atomic_init(&rows->store, store);
     epoch_init(&rows->epoch);
     segs_init(&rows->id_of, sizeof(int64_t));
@@ -179,11 +180,11 @@ void rows_stats(const struct rows *rows, kith_index_stats *stats) {
     stats->removed = rows->n_free + rows->n_dead;
     stats->dim = rows->config.dim;
     stats->metric = rows->config.metric;
-    stats->stored = store->has_orig ? code_kind_name(store_exact_code(store)->kind) : "none";
-    stats->code = code_kind_name(store->walk.kind);
+    stats->stored = store->has_orig ? code_name(store_exact_code(store)) : "none";
+    stats->code = code_name(&store->walk);
     if (apart) put_component(stats, "vectors", segs_bytes(&store->orig_rows));
     put_component(stats, apart || !store->has_orig ? "codes" : "vectors",
-                  segs_bytes(&store->walk_rows) + store_code_bytes(&store->walk));
+                  segs_bytes(&store->walk_rows) + code_bytes(&store->walk));
     put_component(stats, "residuals", segs_bytes(&store->err_of));
     put_component(stats, "ids", segs_bytes(&rows->id_of) + id_map_bytes(&rows->ids));
     put_component(stats, "marks",

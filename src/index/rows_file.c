@@ -23,13 +23,23 @@
 #define TAG_ERRS   FILE_TAG('R', 'E', 'R', 'R')
 #define TAG_RANGES FILE_TAG('R', 'A', 'N', 'G')
 
-/* Of the rows: codes that the description names, bytes in their place, or nothing. */
-enum { FORM_CODED, FORM_INTEGRAL, FORM_BARE };
+/* How rows are kept, where not as the description names: as bytes, not at all; and that a quantizer has learnt. */
+enum { FORM_INTEGRAL = 1, FORM_BARE = 2, FORM_QUANTIZED = 4 };
 
 struct meta {
     uint32_t n, n_live, n_free, form, explicit_ids, trained_n, l2sq_bits, n_clipped;
     int64_t next_id;
 };
+
+static uint32_t form_of(const struct store *store) {
+    const struct store_form form = store_form_of(store);
+    if (store_is_bare(store)) return FORM_BARE;
+    return (form.integral ? FORM_INTEGRAL : 0u) | (form.quantized ? FORM_QUANTIZED : 0u);
+}
+
+static bool form_is_known(uint32_t form) {
+    return form == FORM_BARE || (form & ~(uint32_t)(FORM_INTEGRAL | FORM_QUANTIZED)) == 0;
+}
 
 /* ---- saving ------------------------------------------------------------------------------------ */
 
@@ -78,6 +88,7 @@ static int save_store(const struct store *store, uint32_t n, struct file_section
     if (store->has_orig && !store->shared)
         TRY(file_sections_put_segs(out, TAG_ORIG, &store->orig_rows, n, err));
     if (store->has_err) TRY(file_sections_put_segs(out, TAG_ERRS, &store->err_of, n, err));
+    if (store->walk.quantizer) return quantizer_save(store->walk.quantizer, out, err);
     if (store->walk.kind != CODE_SQ8) return KITH_OK;
     size_t dim = store->walk.dim, bytes = 3 * dim * sizeof(float);
     float *ranges = mem_new(NULL, bytes);
@@ -95,9 +106,7 @@ int rows_save(const struct rows *rows, struct file_sections *out, kith_error *er
     struct meta meta = {.n = atomic_load_explicit(&rows->n, memory_order_acquire),
                         .n_live = atomic_load_explicit(&rows->n_live, memory_order_acquire),
                         .n_free = rows->n_free,
-                        .form = store->walk.kind == CODE_U8 ? FORM_INTEGRAL
-                                : store_is_bare(store)      ? FORM_BARE
-                                                            : FORM_CODED,
+                        .form = form_of(store),
                         .explicit_ids =
                             atomic_load_explicit(&rows->explicit_ids, memory_order_acquire),
                         .trained_n = rows->trained_n,
@@ -119,8 +128,8 @@ static int read_meta(const struct index_file *file, struct meta *meta, kith_erro
     TRY(index_file_section(file, TAG_ROWS, sizeof *meta, &bytes, &n, err));
     memcpy(meta, bytes, sizeof *meta);
     if (meta->n > KITH_MAX_ROWS || meta->n_live > meta->n ||
-        meta->n_free > meta->n - meta->n_live || meta->form > FORM_BARE || meta->explicit_ids > 1 ||
-        meta->next_id < 0)
+        meta->n_free > meta->n - meta->n_live || !form_is_known(meta->form) ||
+        meta->explicit_ids > 1 || meta->next_id < 0)
         return FAIL(err, KITH_ECORRUPT,
                     "section ROWS tells of %" PRIu32 " rows, %" PRIu32 " live, %" PRIu32
                     " free, next id %" PRId64,
@@ -135,7 +144,12 @@ static int load_store(struct rows *rows, const struct meta *meta, const struct i
         rows->config.walk = CODE_NONE;
         rows->config.keep_orig = rows->config.keep_err = false;
     }
-    TRY(store_new(&store, &rows->config, meta->form == FORM_INTEGRAL, rows->owner, err));
+    const struct store_form form = {.integral = meta->form & FORM_INTEGRAL,
+                                    .quantized = meta->form & FORM_QUANTIZED};
+    if (form.quantized && rows->config.walk != CODE_QUANTIZED)
+        return FAIL(err, KITH_ECORRUPT,
+                    "section ROWS tells of quantised rows, the description not");
+    TRY(store_new(&store, &rows->config, form, rows->owner, err));
     store_free(atomic_load_explicit(&rows->store, memory_order_relaxed), rows->owner);
     atomic_store_explicit(&rows->store, store,
                           memory_order_relaxed); /* freed with the rows from here on */
@@ -146,6 +160,7 @@ static int load_store(struct rows *rows, const struct meta *meta, const struct i
         TRY(index_file_segs(file, TAG_ORIG, &store->orig_rows, meta->n, rows->owner, err));
     if (store->has_err)
         TRY(index_file_segs(file, TAG_ERRS, &store->err_of, meta->n, rows->owner, err));
+    if (store->walk.quantizer) return quantizer_load(store->walk.quantizer, file, err);
     if (store->walk.kind != CODE_SQ8) return KITH_OK;
     const void *bytes;
     size_t n, dim = store->walk.dim, part = dim * sizeof(float);

@@ -5,6 +5,9 @@
  * or once an eighth as many as were there then have been clipped: data that drift must not cost recall, and at eight
  * codings a row the drift pays for it. A clipped row's residual norm says by how much it is off.
  *
+ * A quantizer learns once, from the rows there are when they are QUANTIZE_ROWS; until then rows are kept as they would be
+ * without it, and it learns anew only where the originals change their kind.
+ *
  * A change decodes every row and encodes it anew; originals that stay as they are are handed over, not copied. Where
  * no originals are kept an sq8 row is coded twice; each change costs it at most half a step of the new ranges. */
 #include "index/rows_store.h"
@@ -18,33 +21,69 @@
 #include "index/scan_bound.h"
 
 #define RETRAIN_ROWS   1024u
+#define QUANTIZE_ROWS  4096u
 #define CLIPPED_SHARE  8u
 #define TRAIN_BYTES    ((size_t)64 << 20) /* of a sample that has to be decoded */
 #define TRAIN_ROWS_MIN 1024u
 #define WRITE_GRAIN    64u
 
-uint64_t store_code_bytes(const struct code *code) {
-    return code->kind == CODE_SQ8 ? 3u * (uint64_t)code->dim * sizeof(float) : 0;
+/* What a store for such data holds. */
+struct choice {
+    enum code_kind walk, orig;
+    bool has_orig, shared;
+};
+
+static struct choice choose_codes(const struct rows_config *config, struct store_form form) {
+    struct choice choice = {.walk = config->walk, .orig = config->orig};
+    choice.has_orig = config->keep_orig;
+    if (config->walk == CODE_NONE) {
+        choice.has_orig = false;
+    } else if (config->walk == CODE_QUANTIZED && form.quantized) {
+        if (form.integral) choice.orig = CODE_U8;
+    } else if (form.integral) {
+        choice.walk = choice.orig = CODE_U8;
+        choice.has_orig = true;
+    } else if (config->walk == CODE_QUANTIZED) { /* waiting for rows to learn from */
+        choice.walk = config->keep_orig ? config->orig : CODE_F32;
+        choice.orig = choice.walk;
+        choice.has_orig = true;
+    }
+    choice.shared = choice.has_orig && choice.walk == choice.orig;
+    return choice;
 }
 
-int store_new(struct store **out, const struct rows_config *config, bool integral,
+static int init_walk(struct store *store, const struct rows_config *config, enum code_kind walk,
+                     struct mem_account *owner, kith_error *err) {
+    if (walk == CODE_QUANTIZED)
+        return code_init_quantized(&store->walk, &config->quantizer, config->metric, config->dim,
+                                   owner, err);
+    if (walk != CODE_NONE)
+        return code_init(&store->walk, walk, config->metric, config->dim, owner, err);
+    store->walk =
+        (struct code){.kind = walk, .metric = config->metric, .dim = config->dim, .stride = 1};
+    return KITH_OK;
+}
+
+int store_try(const struct rows_config *config, struct mem_account *owner, kith_error *err) {
+    struct code tried;
+    if (config->walk != CODE_QUANTIZED) return KITH_OK;
+    TRY(code_init_quantized(&tried, &config->quantizer, config->metric, config->dim, owner, err));
+    code_deinit(&tried, owner);
+    return KITH_OK;
+}
+
+int store_new(struct store **out, const struct rows_config *config, struct store_form form,
               struct mem_account *owner, kith_error *err) {
     struct store *store = mem_new(owner, sizeof *store);
     if (!store) return FAIL(err, KITH_ENOMEM, "no memory for a store of rows");
-    enum code_kind walk = integral && config->walk != CODE_NONE ? CODE_U8 : config->walk;
-    store->shared = walk == CODE_U8 || (config->keep_orig && config->orig == config->walk);
-    store->has_orig = store->shared || config->keep_orig;
-    if (config->walk == CODE_NONE) {
-        store->walk = (struct code){
-            .kind = CODE_NONE, .metric = config->metric, .dim = config->dim, .stride = 1};
-        store->shared = store->has_orig = false;
-    }
-    store->has_err = config->keep_err && walk == CODE_SQ8 && store->has_orig && !store->shared;
-    int code = KITH_OK;
-    if (!store_is_bare(store))
-        code = code_init(&store->walk, walk, config->metric, config->dim, owner, err);
+    struct choice choice = choose_codes(config, form);
+    store->shared = choice.shared;
+    store->has_orig = choice.has_orig;
+    store->has_err =
+        config->keep_err && choice.walk == CODE_SQ8 && store->has_orig && !store->shared;
+    int code = init_walk(store, config, choice.walk, owner, err);
     if (code == KITH_OK && store->has_orig && !store->shared) {
-        code = code_init(&store->orig, config->orig, config->metric, config->dim, owner, err);
+        code = code_init(&store->orig, choice.orig, config->metric, config->dim, owner, err);
         if (code != KITH_OK) code_deinit(&store->walk, owner);
     }
     if (code != KITH_OK) {
@@ -78,6 +117,24 @@ bool store_reserve(struct store *store, uint32_t n, struct mem_account *owner) {
 
 /* ---- which store ------------------------------------------------------------------------------- */
 
+struct store_form store_form_of(const struct store *store) {
+    const struct code *exact = store_exact_code(store);
+    return (struct store_form){.integral = exact->kind == CODE_U8,
+                               .quantized = store->walk.kind == CODE_QUANTIZED};
+}
+
+/* The form that suits what is there and a batch. */
+static struct store_form store_form_next(const struct rows *rows, const struct store_batch *batch) {
+    const struct store *store = rows_store(rows);
+    uint32_t n = atomic_load_explicit(&rows->n, memory_order_relaxed);
+    struct store_form now = store_form_of(store), next = {.integral = batch->integral};
+    if (n > 0 && !now.integral) next.integral = false;
+    next.quantized =
+        now.quantized || (rows->config.walk == CODE_QUANTIZED && n + batch->n >= QUANTIZE_ROWS);
+    if (next.quantized && !rows->config.keep_orig) next.integral = false;
+    return next;
+}
+
 struct covering {
     const struct code *code;
     const float *x;
@@ -99,6 +156,10 @@ bool store_suits(const struct rows *rows, struct store_batch *batch) {
     uint32_t n = atomic_load_explicit(&rows->n, memory_order_relaxed);
     if (store_is_bare(store)) return true;
     if (n == 0) return false;
+    if (rows->config.walk == CODE_QUANTIZED) {
+        struct store_form form = store_form_next(rows, batch), now = store_form_of(store);
+        return form.quantized == now.quantized && form.integral == now.integral;
+    }
     if (store->walk.kind == CODE_U8) return batch->integral;
     if (store->walk.kind != CODE_SQ8) return true;
     struct covering covering = {.code = &store->walk, .x = batch->x};
@@ -130,9 +191,13 @@ static int train_anew(struct code *code, const struct rows *rows, const struct s
         else
             memcpy(to, batch->x + (from - n_old) * dim, dim * sizeof(float));
     }
-    code_train(code, n, sample);
+    int result = KITH_OK;
+    if (code->kind == CODE_QUANTIZED)
+        result = code_train_quantized(code, n, sample, batch->threads, rows->owner, err);
+    else
+        code_train(code, n, sample);
     mem_free(rows->owner, sample, n * dim * sizeof(float));
-    return KITH_OK;
+    return result;
 }
 
 /* ---- writing ----------------------------------------------------------------------------------- */
@@ -197,12 +262,18 @@ static void move_rows(void *context, uint32_t worker, size_t begin, size_t end) 
     }
 }
 
+/* Originals that stay as they are. */
+static bool hands_over(const struct store *store, const struct store *old) {
+    return store->has_orig && !store->shared && old->has_orig && !old->shared &&
+           store->orig.kind == old->orig.kind;
+}
+
 /* Write every row of old into store. */
 static int move_all(struct rows *rows, struct store *old, struct store *store, uint32_t threads,
                     kith_error *err) {
     uint32_t n_old = atomic_load_explicit(&rows->n, memory_order_relaxed);
     if (n_old == 0) return KITH_OK;
-    bool apart = store->has_orig && !store->shared && old->has_orig && !old->shared;
+    bool apart = hands_over(store, old);
     threads = threads == 0 ? 1 : threads > THREAD_MAX ? THREAD_MAX : threads;
     size_t bytes = (size_t)threads * store->walk.dim * sizeof(float);
     struct moving moving = {.from = old, .to = store, .handed = apart};
@@ -218,7 +289,7 @@ static int store_build(struct rows *rows, struct store *old, struct store *store
     bool first = atomic_load_explicit(&rows->n, memory_order_relaxed) == 0;
     if (store->walk.kind == CODE_SQ8 && first)
         code_train(&store->walk, batch->n, batch->x);
-    else if (store->walk.kind == CODE_SQ8)
+    else if (store->walk.kind == CODE_SQ8 || store->walk.kind == CODE_QUANTIZED)
         TRY(train_anew(&store->walk, rows, old, batch, err));
     if (store->has_orig && !store->shared && old->has_orig && !old->shared) {
         pthread_mutex_lock(&rows->ids_lock); /* figures are read under it */
@@ -235,17 +306,15 @@ static int store_build(struct rows *rows, struct store *old, struct store *store
 
 int store_change(struct rows *rows, const struct store_batch *batch, uint32_t n, kith_error *err) {
     struct store *old = atomic_load_explicit(&rows->store, memory_order_relaxed), *store = NULL;
-    bool first = atomic_load_explicit(&rows->n, memory_order_relaxed) == 0;
-    bool integral = batch->integral && (first || old->walk.kind == CODE_U8);
-    TRY(store_new(&store, &rows->config, integral, rows->owner, err));
-    bool hands = store->has_orig && !store->shared && old->has_orig && !old->shared;
+    TRY(store_new(&store, &rows->config, store_form_next(rows, batch), rows->owner, err));
+    bool hands = hands_over(store, old);
     int code = store_build(rows, old, store, batch, n, err);
     if (code != KITH_OK) {
         if (hands) segs_init(&store->orig_rows, store->orig.stride);
         store_free(store, rows->owner);
         return code;
     }
-    rows->trained_n = store->walk.kind == CODE_SQ8 ? n : rows->trained_n;
+    rows->trained_n = store->walk.kind >= CODE_SQ8 ? n : rows->trained_n;
     atomic_store_explicit(&rows->n_clipped, 0, memory_order_relaxed);
     atomic_store_explicit(&rows->store, store, memory_order_release);
     epoch_wait(&rows->epoch);
@@ -259,7 +328,7 @@ int rows_forget(struct rows *rows, kith_error *err) {
     struct store *old = atomic_load_explicit(&rows->store, memory_order_relaxed), *store;
     bare.walk = CODE_NONE;
     bare.keep_orig = bare.keep_err = false;
-    TRY(store_new(&store, &bare, false, rows->owner, err));
+    TRY(store_new(&store, &bare, (struct store_form){0}, rows->owner, err));
     rows->config = bare;
     atomic_store_explicit(&rows->store, store, memory_order_release);
     epoch_wait(&rows->epoch);

@@ -1,7 +1,7 @@
 /* A store: the codes of one moment and the rows written in them. Private to rows*.c.
  *
  * Which codes: data that are integers in 0..255 throughout are one u8 store, walk and original at once. All other data
- * get what rows_config says: one shared store where walk and original are the same kind, else two. */
+ * get what rows_config says, a quantizer's code only once there are rows enough to learn from: one shared store where walk and original are the same kind, else two. */
 #ifndef KITH_INDEX_ROWS_STORE_H
 #define KITH_INDEX_ROWS_STORE_H
 
@@ -16,8 +16,17 @@ struct store_batch {
     uint32_t n_clipped; /* rows outside the ranges, as store_suits found */
 };
 
-/* An empty store of untrained codes for integral or other data. */
-int store_new(struct store **out, const struct rows_config *config, bool integral,
+/* What decides the codes, beside rows_config: whether all values are integers in 0..255, and whether a quantizer has
+ * learnt. */
+struct store_form {
+    bool integral, quantized;
+};
+struct store_form store_form_of(const struct store *store);
+
+/* Whether there can be a quantizer as config asks; it is made only once there are rows. */
+int store_try(const struct rows_config *config, struct mem_account *owner, kith_error *err);
+/* An empty store of untrained codes. */
+int store_new(struct store **out, const struct rows_config *config, struct store_form form,
               struct mem_account *owner, kith_error *err);
 void store_free(struct store *store, struct mem_account *owner);
 bool store_reserve(struct store *store, uint32_t n, struct mem_account *owner);
@@ -51,8 +60,5 @@ uint32_t rows_lookup(const struct rows *rows,
 void rows_free_one(struct rows *rows, uint32_t row);
 void rows_set_live(struct rows *rows, uint32_t row);
 void rows_set_dead(struct rows *rows, uint32_t row);
-
-/* Bytes of the ranges of a code. */
-uint64_t store_code_bytes(const struct code *code);
 
 #endif

@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "quant/folding.h"
+#include "quant/code_quantized.h"
 #include "quant/scorer.h"
 #include "quant/sums.h"
 
@@ -78,7 +79,18 @@ int code_init(struct code *code, enum code_kind kind, kith_metric metric, uint32
     return KITH_OK;
 }
 
+const char *code_name(const struct code *code) {
+    return code->quantizer ? code->quantizer->ops->name : code_kind_name(code->kind);
+}
+
+uint64_t code_bytes(const struct code *code) {
+    if (code->quantizer) return code->quantizer->ops->model_bytes(code->quantizer);
+    return code->kind == CODE_SQ8 ? 3 * (uint64_t)code->dim * sizeof(float) : 0;
+}
+
 void code_deinit(struct code *code, struct mem_account *owner) {
+    quantizer_free(code->quantizer);
+    code->quantizer = NULL;
     size_t bytes = code->dim * sizeof(float);
     if (code->low) mem_free(owner, code->low, bytes);
     if (code->step) mem_free(owner, code->step, bytes);
@@ -103,7 +115,10 @@ static void decode_part(const struct code *code, const uint8_t *row, size_t i, s
 }
 
 void code_decode(const struct code *code, const uint8_t *row, float *out) {
-    decode_part(code, row, 0, code->dim, out);
+    if (code->quantizer)
+        code->quantizer->ops->decode(code->quantizer, row, out);
+    else
+        decode_part(code, row, 0, code->dim, out);
 }
 
 /* |scale_x * x - scale_row * decoded| over a row. */
@@ -173,6 +188,7 @@ static float encode_sq8(const struct code *code, const float *row, uint8_t *out)
 }
 
 float code_encode(const struct code *code, const float *row, uint8_t *out) {
+    if (code->quantizer) return code_encode_quantized(code, row, out);
     if (code->kind == CODE_U8) return encode_u8(code, row, out);
     if (code->kind == CODE_SQ8) return encode_sq8(code, row, out);
     return encode_float(code, row, out);

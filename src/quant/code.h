@@ -41,6 +41,9 @@
 #include "kern/kern.h"
 
 struct mem_account;
+struct quantizer;
+struct quantizer_scorer;
+struct quantizer_spec;
 
 enum code_kind {
     CODE_F32,
@@ -64,6 +67,7 @@ struct code {
     /* sq8 only: dim floats each, owned. Dimensions whose training values are all equal have step
      * and inv_step 0. Steps have 16 significant bits, so that step * c is exact. */
     float *low, *step, *inv_step;
+    struct quantizer *quantizer; /* CODE_QUANTIZED only, owned: code_init_quantized */
 };
 
 const char *code_kind_name(enum code_kind kind); /* "f32", "f16", "bf16", "u8", "sq8"; "none" */
@@ -72,6 +76,20 @@ const char *code_kind_name(enum code_kind kind); /* "f32", "f16", "bf16", "u8", 
 int code_init(struct code *code, enum code_kind kind, kith_metric metric, uint32_t dim,
               struct mem_account *owner, kith_error *err);
 void code_deinit(struct code *code, struct mem_account *owner);
+
+/* A code that a quantizer makes of whole vectors (COSINE: of unit vectors), which quantizer.h describes: rows have stride
+ * 16, 32 or a multiple of 64, the quantizer's code first. Estimates are within slack of the exact score, which is the
+ * distance as the code has it. Errors as quantizer_new. */
+int code_init_quantized(struct code *code, const struct quantizer_spec *spec, kith_metric metric,
+                        uint32_t dim, struct mem_account *owner, kith_error *err);
+/* Let the quantizer learn from n rows.   Errors   KITH_ENOMEM and the quantizer's. */
+int code_train_quantized(struct code *code, size_t n, const float *rows, uint32_t threads,
+                         struct mem_account *owner, kith_error *err);
+
+/* What users call a code: its kind's name, or its quantizer's. */
+const char *code_name(const struct code *code);
+/* Bytes that a code has beside its rows. */
+uint64_t code_bytes(const struct code *code);
 
 /* Learn sq8's ranges (minimum and maximum of each dimension of n rows; COSINE: of the scaled rows).
  * Others: nothing. */
@@ -117,6 +135,8 @@ struct scorer {
     double rounding; /* the part of slack that is not the query's own quantisation */
     float *decoded;  /* exact scores of sq8 rows: dim floats, in scratch */
     int32_t *dots;   /* 2 * SCORER_BLOCK partial results, in scratch */
+    struct quantizer_scorer *quantized; /* CODE_QUANTIZED: in scratch */
+    float offset;                       /* CODE_QUANTIZED: what its scores lack to be distances */
     /* scorer_set_row on sq8 rows, made at its first call */
     bool row_ready;
     float *row_weight, *row_offset; /* dim floats each, in scratch */

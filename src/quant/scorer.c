@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "quant/code_quantized.h"
 #include "quant/scorer.h"
 
 static const kith_type element_type[CODE_KINDS] = {KITH_TYPE_F32, KITH_TYPE_F16, KITH_TYPE_BF16,
@@ -28,6 +29,7 @@ static const enum kern_metric float_metric[] = {[KITH_METRIC_L2] = KERN_L2SQ,
  * each; float rows: query alone), quantised, fine (bytes each), dots. */
 size_t scorer_bytes(const struct code *code) {
     size_t floats = bits_round_up(code->dim * sizeof(float), 64);
+    if (code->quantizer) return floats + code->quantizer->ops->scorer_bytes(code->quantizer);
     if (!scorer_is_byte(code)) return floats;
     return 5 * floats + 2 * (size_t)code->bytes + 2 * SCORER_BLOCK * sizeof(int32_t);
 }
@@ -36,6 +38,10 @@ void scorer_init(struct scorer *scorer, const struct code *code, void *scratch) 
     uint8_t *at = scratch;
     size_t floats = bits_round_up(code->dim * sizeof(float), 64);
     *scorer = (struct scorer){.code = code, .kern = kern_get(), .query = scratch, .inv = 1};
+    if (code->quantizer) {
+        code->quantizer->ops->scorer_init(code->quantizer, at + floats);
+        scorer->quantized = (struct quantizer_scorer *)(void *)(at + floats);
+    }
     if (!scorer_is_byte(code)) return;
     scorer->folded = (float *)(void *)(at += floats);
     scorer->decoded = (float *)(void *)(at += floats);
@@ -76,6 +82,10 @@ static void finish_rows(const struct scorer *scorer, const uint8_t *rows, size_t
 void scorer_exact_list(const struct scorer *scorer, const uint8_t *const *rows, size_t n,
                        float *dist) {
     const struct code *code = scorer->code;
+    if (code->quantizer) {
+        for (size_t i = 0; i < n; i++) dist[i] = scorer_exact_quantized(scorer, rows[i]);
+        return;
+    }
     enum kern_metric metric = float_metric[code->metric];
     if (code->kind == CODE_SQ8) {
         for (size_t i = 0; i < n; i++) {
@@ -92,6 +102,11 @@ void scorer_exact_list(const struct scorer *scorer, const uint8_t *const *rows, 
 
 void scorer_exact_rows(const struct scorer *scorer, const uint8_t *rows, size_t n, float *dist) {
     const struct code *code = scorer->code;
+    if (code->quantizer) {
+        for (size_t i = 0; i < n; i++)
+            dist[i] = scorer_exact_quantized(scorer, rows + i * code->stride);
+        return;
+    }
     enum kern_metric metric = float_metric[code->metric];
     if (code->kind == CODE_SQ8) {
         for (size_t i = 0; i < n; i++) {
@@ -169,6 +184,10 @@ static bool estimates(const struct code *code) {
 
 void scorer_list(const struct scorer *scorer, const uint8_t *const *rows, size_t n, float *dist) {
     const struct code *code = scorer->code;
+    if (code->quantizer) {
+        scorer_list_quantized(scorer, rows, n, dist);
+        return;
+    }
     if (!estimates(code)) {
         scorer_exact_list(scorer, rows, n, dist);
         return;
@@ -184,6 +203,10 @@ void scorer_list(const struct scorer *scorer, const uint8_t *const *rows, size_t
 
 void scorer_rows(const struct scorer *scorer, const uint8_t *rows, size_t n, float *dist) {
     const struct code *code = scorer->code;
+    if (code->quantizer) {
+        scorer_rows_quantized(scorer, rows, n, dist);
+        return;
+    }
     if (!estimates(code)) {
         scorer_exact_rows(scorer, rows, n, dist);
         return;

@@ -37,6 +37,7 @@
 #include <string.h>
 
 #include "quant/folding.h"
+#include "quant/code_quantized.h"
 #include "quant/scorer.h"
 #include "quant/sums.h"
 
@@ -200,6 +201,10 @@ void scorer_set_query(struct scorer *scorer, const float *query) {
     scorer->inv = 1;
     scorer->slack = scorer->slack_fine = scorer->scale_fine = 0;
     scorer->settled = true;
+    if (code->quantizer) {
+        scorer_set_query_quantized(scorer, query);
+        return;
+    }
     if (code->metric == KITH_METRIC_COSINE) scorer->inv = code_inverse_length(code->dim, query);
     if (code->metric == KITH_METRIC_COSINE && code->kind == CODE_SQ8) {
         sums_scale(code->dim, query, scorer_unit_scale(code->dim, query), scorer->query);
@@ -321,6 +326,10 @@ static void set_sq8_row(struct scorer *scorer, const uint8_t *row) {
 void scorer_set_row(struct scorer *scorer, const uint8_t *row) {
     const struct code *code = scorer->code;
     scorer->settled = true;
+    if (code->quantizer) {
+        scorer_set_row_quantized(scorer, row);
+        return;
+    }
     if (code->kind == CODE_U8 && scorer_is_l2(code)) {
         set_whole(scorer, row);
         return;

@@ -64,6 +64,10 @@ static const struct trial trials[] = {
     {"IVF4,SQ8", KITH_METRIC_COSINE, 16, WHOLE, false},
     {"IVF8,SQ8,Refine", KITH_METRIC_L2, 16, SMOOTH, false},
     {"IVF8,SQ8,Refine", KITH_METRIC_COSINE, 16, TURNING, false},
+    {"IVF8,SQ4,Refine", KITH_METRIC_L2, 16, SMOOTH, false},
+    {"IVF4,RaBitQ4,Refine", KITH_METRIC_IP, 20, SMOOTH, false},
+    {"RaBitQ,Refine", KITH_METRIC_L2, 24, SMOOTH, false},
+    {"SQ4,Refine(Flat)", KITH_METRIC_L1, 8, SMOOTH, false},
 };
 
 struct run {
@@ -374,16 +378,27 @@ static void operate(struct run *run) {
     EXPECT(run, kith_index_rows(run->index) == run->model.n);
 }
 
+/* What is learnt beforehand need not come from the rows that are added. */
+static void train(struct run *run) {
+    enum { N = 500 };
+    float *rows = malloc(N * run->trial->dim * sizeof(float));
+    kith_error err = {0};
+    for (size_t i = 0; i < N; i++) draw_row(run, rows + i * run->trial->dim);
+    EXPECT_CODE(run, kith_index_train(run->index, N, rows, NULL, &err), KITH_OK);
+    free(rows);
+}
+
 static void run_trial(int number, int steps, uint64_t seed) {
     const struct trial *trial = &trials[number];
     struct run run = {.trial = trial, .number = number, .state = seed};
     kith_error err = {0};
     run.model = model_make(trial->dim, trial->metric);
-    run.graph = trial->spec[0] == 'H' || trial->spec[0] == 'I';
+    run.graph = trial->spec[0] == 'H' || trial->spec[0] == 'I' || strstr(trial->spec, ",Refine");
     snprintf(run.path, sizeof run.path, "prop-%d-%d.kith", (int)getpid(), number);
     EXPECT_CODE(&run,
                 kith_index_new(&run.index, trial->dim, trial->metric, trial->spec, NULL, &err),
                 KITH_OK);
+    if (number % 2 && trial->spec[0] != 'H') train(&run);
     for (run.step = 0; run.step < steps; run.step++) {
         run.turned = run.step > steps / 2;
         operate(&run);
