@@ -192,14 +192,21 @@ uint32_t walk_distinct(struct graph_walk *walk, uint32_t start, float start_dist
 uint32_t walk_filtered(struct graph_walk *walk, const struct search_call *call, uint32_t start,
                        float start_dist, uint32_t ef, uint64_t budget);
 
-/* graph_prune.c: of n candidates sorted by distance to a base row, at most m that are nearer to the base than to any
- * kept one (by the slack alpha); written to out in order. Algorithm 4 of the paper, with alpha. */
-uint32_t prune_select(const struct graph *graph, const struct store *store,
-                      struct graph_context *context, graph_key *candidates, uint32_t n, uint32_t m,
-                      uint32_t *out);
-/* Distances of base (a row) to n rows, as sorted keys; rows equal to base are left out. Returns their number. */
-uint32_t prune_score(const struct store *store, struct graph_context *context, uint32_t base,
-                     const uint32_t *rows, uint32_t n, graph_key *out);
+/* graph_prune.c: who chooses neighbours for the row `base`. */
+struct graph_prune {
+    const struct graph *graph;
+    const struct store *store;
+    struct graph_context *context; /* its scorer `other` is written */
+    uint32_t base;
+};
+
+/* Of n candidates sorted by distance to the base, at most m that no kept one covers; written to out in order.
+ * Algorithm 4 of the paper, with alpha; candidates[] is written over. */
+uint32_t prune_select(const struct graph_prune *prune, graph_key *candidates, uint32_t n,
+                      uint32_t m, uint32_t *out);
+/* Distances of the base to n rows, as sorted keys; rows equal to base are left out. Returns their number. */
+uint32_t prune_score(const struct graph_prune *prune, const uint32_t *rows, uint32_t n,
+                     graph_key *out);
 
 /* Rows that may be linked are below this. */
 static inline uint32_t graph_rows_n(const struct graph *graph) {

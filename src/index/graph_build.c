@@ -72,6 +72,7 @@ static void choose_neighbours(struct build *build, struct graph_context *context
     uint32_t start_level = level < build->top ? level : build->top;
     struct graph_walk walk = {
         .graph = graph, .store = build->store, .context = context, .rows_n = build->rows_n};
+    struct graph_prune prune = {graph, build->store, context, row};
     float dist;
     for (uint32_t l = 0; l <= level; l++) build->n_chosen[build->first_slot[i] + l] = 0;
     scorer_set_row(&context->query, store_walk_row(build->store, row));
@@ -81,8 +82,8 @@ static void choose_neighbours(struct build *build, struct graph_context *context
         uint32_t n = walk_distinct(&walk, start, dist, l, graph->index.options.ef_construction);
         start = key_row(context->pool[0]);
         dist = key_dist(context->pool[0]);
-        build->n_chosen[slot] = prune_select(graph, build->store, context, context->pool, n,
-                                             graph->m, slot_links(build, slot));
+        build->n_chosen[slot] =
+            prune_select(&prune, context->pool, n, graph->m, slot_links(build, slot));
     }
 }
 

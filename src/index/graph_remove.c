@@ -49,10 +49,9 @@ static void relink(struct sweep *sweep, uint32_t row, uint32_t level) {
         if (!bits_test(sweep->dead, sweep->candidate[i]) && sweep->candidate[i] != row)
             sweep->candidate[alive++] = sweep->candidate[i];
     }
-    uint32_t scored = prune_score(sweep->store, sweep->context, row, sweep->candidate, alive,
-                                  sweep->context->prune);
-    uint32_t kept = prune_select(graph, sweep->store, sweep->context, sweep->context->prune, scored,
-                                 degree, links);
+    struct graph_prune prune = {graph, sweep->store, sweep->context, row};
+    uint32_t scored = prune_score(&prune, sweep->candidate, alive, sweep->context->prune);
+    uint32_t kept = prune_select(&prune, sweep->context->prune, scored, degree, links);
     link_row_write(graph, row, level, links, kept);
 }
 

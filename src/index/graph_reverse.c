@@ -37,6 +37,7 @@ static uint32_t keep_children(const struct graph *graph, uint32_t target, const 
 void reverse_links(struct graph *graph, const struct store *store, struct graph_context *context,
                    uint32_t target, uint32_t level, const uint32_t *sources, uint32_t n) {
     uint32_t links[4 * GRAPH_MAX_M], kept[2 * GRAPH_MAX_M];
+    struct graph_prune prune = {graph, store, context, target};
     uint32_t degree = graph_degree(graph, level), have, done = 0;
     link_lock(graph, target);
     have = link_row_read(graph, target, level, links);
@@ -46,9 +47,9 @@ void reverse_links(struct graph *graph, const struct store *store, struct graph_
             done++;
         }
         if (have <= degree) break;
-        uint32_t scored = prune_score(store, context, target, links, have, context->prune);
-        uint32_t n_kept = prune_select(graph, store, context, context->prune, scored,
-                                       degree - degree / HEADROOM_SHARE, kept);
+        uint32_t scored = prune_score(&prune, links, have, context->prune);
+        uint32_t n_kept =
+            prune_select(&prune, context->prune, scored, degree - degree / HEADROOM_SHARE, kept);
         if (level == 0) n_kept = keep_children(graph, target, links, have, kept, n_kept, degree);
         __builtin_memcpy(links, kept, n_kept * sizeof(*kept));
         have = n_kept;

@@ -4,6 +4,7 @@
  *
  * Each way has the same floor: how rows came must not matter. Short: 3,000 glosses, and 2,000 synthetic rows under every
  * metric. Long (argument "long"): mnist-784 and wordnet-sg-100 whole. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,9 +20,11 @@ enum { K = 10 };
 #define FLOOR_HELD    0.975
 #define FLOOR_ASKED   0.99
 #define FLOOR_ALL     0.98
-#define FLOOR_IP      0.87 /* the pruning rule has no distance to work with */
+#define FLOOR_LENGTHS 0.955
 #define FLOOR_MNIST   0.99
 #define FLOOR_WORDNET 0.97
+#define FLOOR_PRODUCT 0.98
+#define FLOOR_GLOVE   0.99
 
 enum way { BULK, THREADS, SINGLY, CHUNKS, WAYS };
 static const char *const way_names[WAYS] = {"bulk", "three threads", "one by one", "chunks"};
@@ -97,10 +100,33 @@ static void test_every_metric(void **state) {
             for (int way = 0; way < WAYS; way++) {
                 if (way != BULK && s != m % SPECS) continue;
                 kith_index *index = build(&rows, metrics[m], specs[s], (enum way)way);
-                expect_floor(index, &held, 32, metrics[m] == KITH_METRIC_IP ? FLOOR_IP : FLOOR_ALL,
-                             way_names[way]);
+                expect_floor(index, &held, 32, FLOOR_ALL, way_names[way]);
                 kith_index_free(index);
             }
+        }
+    }
+    vectors_free(&all);
+}
+
+/* Inner products of rows whose lengths are far apart: log-normal, the longest tenth some four times the median. */
+static void test_every_length(void **state) {
+    (void)state;
+    enum { DIM = 24, QUERIES = 300 };
+    struct vectors all = vectors_uniform(FEWER(4000) + QUERIES, DIM, 23);
+    uint64_t seed = 24;
+    for (size_t i = 0; i < all.n; i++) {
+        float sum = -6; /* of twelve uniform numbers: all but normal */
+        for (int j = 0; j < 12; j++) sum += draw_unit(&seed);
+        for (size_t d = 0; d < DIM; d++) all.x[i * DIM + d] *= expf(sum);
+    }
+    struct vectors rows = vectors_view(&all, 0, all.n - QUERIES),
+                   held = vectors_view(&all, all.n - QUERIES, QUERIES);
+    for (size_t s = 0; s < SPECS; s++) {
+        for (int way = 0; way < WAYS; way++) {
+            if (way != BULK && s != 0) continue;
+            kith_index *index = build(&rows, KITH_METRIC_IP, specs[s], (enum way)way);
+            expect_floor(index, &held, 32, FLOOR_LENGTHS, way_names[way]);
+            kith_index_free(index);
         }
     }
     vectors_free(&all);
@@ -171,16 +197,30 @@ static void test_wordnet(void **state) {
              128, FLOOR_WORDNET);
 }
 
+/* Inner products of vectors as they are, lengths from 1 to 5. */
+static void test_wordnet_products(void **state) {
+    (void)state;
+    run_data("wordnet-sg-100/base.f32.npy", "wordnet-sg-100/queries.f32.npy", KITH_METRIC_IP, 128,
+             FLOOR_PRODUCT);
+}
+
+static void test_glove_products(void **state) {
+    (void)state;
+    run_data("glove-twitter-25/base.f32.npy", "glove-twitter-25/queries.f32.npy", KITH_METRIC_IP,
+             64, FLOOR_GLOVE);
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_glosses),
-        cmocka_unit_test(test_every_metric),
-        cmocka_unit_test(test_whole_numbers),
+        cmocka_unit_test(test_glosses),      cmocka_unit_test(test_every_metric),
+        cmocka_unit_test(test_every_length), cmocka_unit_test(test_whole_numbers),
         cmocka_unit_test(test_new_topic),
     };
     const struct CMUnitTest long_tests[] = {
         cmocka_unit_test(test_mnist),
         cmocka_unit_test(test_wordnet),
+        cmocka_unit_test(test_wordnet_products),
+        cmocka_unit_test(test_glove_products),
     };
     struct vectors probe;
     if (argc < 2 || strcmp(argv[1], "long") != 0) return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,10 +105,11 @@ static uint32_t prune_points(const float *points, uint32_t n, const char *spec, 
     assert_non_null(context_of(graph, slot));
     assert_true(context_ready(graph->context[slot], graph, store, n, 64));
     for (uint32_t i = 0; i < n; i++) rows[i] = n - 1 - i; /* in no order; the base is left out */
-    uint32_t scored = prune_score(store, graph->context[slot], 0, rows, n, keys);
+    struct graph_prune prune = {graph, store, graph->context[slot], 0};
+    uint32_t scored = prune_score(&prune, rows, n, keys);
     assert_int_equal(scored, n - 1);
     for (uint32_t i = 1; i < scored; i++) assert_true(keys[i - 1] < keys[i]);
-    uint32_t n_kept = prune_select(graph, store, graph->context[slot], keys, scored, m, kept);
+    uint32_t n_kept = prune_select(&prune, keys, scored, m, kept);
     epoch_leave(&index->rows.epoch, slot);
     kith_index_free(index);
     return n_kept;
@@ -152,6 +153,20 @@ static void test_prune_slack(void **state) {
     assert_int_equal(kept[0], 1);
     assert_int_equal(kept[1], 3);
     assert_int_equal(prune_points(turned, 4, "HNSW8", KITH_METRIC_COSINE, 1.95f, 8, kept), 3);
+}
+
+/* Row 1 is long and has large products with all: it covers row 2, which lies near it, but not row 3, which lies nearer to
+ * the base. A row that is not longer than the base pays nothing: in the second set row 1 covers row 2. */
+static void test_prune_under_inner_product(void **state) {
+    (void)state;
+    static const float points[] = {1, 0, 3, 0.3f, 2.8f, 0.4f, 1, 1};
+    static const float within[] = {2, 0, 1.5f, 1, 1.2f, 1.5f};
+    uint32_t kept[16];
+    assert_int_equal(prune_points(points, 4, "HNSW8", KITH_METRIC_IP, 1, 8, kept), 2);
+    assert_int_equal(kept[0], 1);
+    assert_int_equal(kept[1], 3);
+    assert_int_equal(prune_points(within, 3, "HNSW8", KITH_METRIC_IP, 1, 8, kept), 1);
+    assert_int_equal(kept[0], 1);
 }
 
 /* Of rows that are the same one is enough: the places of the others are for what lies elsewhere. */
@@ -357,6 +372,7 @@ int main(void) {
         cmocka_unit_test(test_keys_order_by_distance_then_row),
         cmocka_unit_test(test_prune_drops_what_a_kept_one_covers),
         cmocka_unit_test(test_prune_slack),
+        cmocka_unit_test(test_prune_under_inner_product),
         cmocka_unit_test(test_prune_keeps_one_of_equals),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_every_metric_and_code),
