@@ -50,7 +50,6 @@ static size_t lay_out(struct kmeans_run *run, void *block) {
     run->before = kmeans_carve(&at, n * sizeof *run->before);
     run->dist = kmeans_carve(&at, n * sizeof *run->dist);
     run->members = kmeans_carve(&at, n * sizeof *run->members);
-    run->order = kmeans_carve(&at, n * sizeof *run->order);
     run->start = kmeans_carve(&at, (k + 1) * sizeof *run->start);
     run->dirty = kmeans_carve(&at, k * sizeof *run->dirty);
     run->drift = kmeans_carve(&at, k * sizeof *run->drift);
@@ -72,7 +71,7 @@ static size_t lay_out_worker(const struct kmeans_run *run, struct kmeans_worker 
 }
 
 /* Draw the sample, and have all memory but the set's. */
-static int run_init(struct kmeans_run *run, uint64_t *state, kith_error *err) {
+static int run_init(struct kmeans_run *run, kith_error *err) {
     const size_t all = run->source.rows->n;
     TRY(kmeans_panels_init(&run->fast, &run->set, run->k, err));
     run->block_bytes = lay_out(run, NULL);
@@ -82,7 +81,7 @@ static int run_init(struct kmeans_run *run, uint64_t *state, kith_error *err) {
     if (run->n < all) {
         run->sample = mem_new(run->owner, run->n * sizeof *run->sample);
         if (!run->sample) goto full;
-        kmeans_draw(state, all, run->n, run->sample);
+        kmeans_draw(&run->draws, all, run->n, run->sample);
         run->source.sample = run->sample;
     }
     run->worker = mem_new(run->owner, run->threads * sizeof *run->worker);
@@ -171,6 +170,7 @@ int kmeans_train(const struct kmeans_options *options, const struct kmeans_rows 
                              .k = options->n_clusters,
                              .dim = rows->dim,
                              .centroids = centroids,
+                             .draws = bits_mix(options->seed),
                              .owner = owner};
     run.threads = options->threads < 1            ? 1
                   : options->threads > THREAD_MAX ? THREAD_MAX
@@ -181,11 +181,10 @@ int kmeans_train(const struct kmeans_options *options, const struct kmeans_rows 
     run.source.n = run.n;
     TRY(kmeans_set_init(&run.set, options->spherical ? KITH_METRIC_IP : KITH_METRIC_L2, run.k,
                         run.dim, centroids, owner, err));
-    uint64_t state = bits_mix(options->seed);
     int code;
-    TRY_DONE(run_init(&run, &state, err));
+    TRY_DONE(run_init(&run, err));
     TRY_DONE(check_rows(&run, err));
-    TRY_DONE(kmeans_start(&run, &state, err));
+    TRY_DONE(kmeans_start(&run, err));
     uint32_t iterations = iterate(&run);
     if (report) {
         *report = (struct kmeans_report){.objective = objective_of(&run),

@@ -24,7 +24,7 @@
 
 #define AHEAD       4.0 /* lists are made for so many times the drift of an iteration */
 #define QUANTILE    0.9 /* of the centroids' drifts */
-#define REFRESH     0.4 /* of the cost of a whole scan */
+#define REFRESH     0.3 /* of the cost of a whole scan */
 #define ONE_BY_ONE  1.3 /* what gathering a row for a scan costs more */
 #define FAST_LEVELS 32u /* at most so many panels of fast centroids */
 

@@ -5,10 +5,11 @@
  * that the mean does not depend on how many there are; their rows' distances are computed while they are still in the
  * cache.
  *
- * An empty cluster takes the row that is farthest from its centroid (equal: the smaller number) out of a cluster of two
- * or more: the objective falls by that row's distance. A row that lies on its centroid is not taken: where distinct rows
- * are fewer than clusters, clusters stay empty. Under spherical training, where a distance is -|x| cos, it is the row of
- * the greatest |x| (1 - cos). */
+ * An empty cluster takes a row out of a cluster of two or more, drawn as k-means++ draws: as likely as the row is far
+ * from its centroid, all empty clusters in one systematic pass. The objective falls by the row's distance. (The farthest
+ * rows of all would be outliers, and halves of large clusters, as FAISS takes, can raise the objective.) A row that lies
+ * on its centroid is not taken: where distinct rows are fewer than clusters, clusters stay empty. Under spherical
+ * training, where a distance is -|x| cos, |x| (1 - cos) stands for it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,37 +34,26 @@ static float worth(const struct kmeans_run *run, size_t row) {
     return worth > 0 ? worth : 0;
 }
 
-static int by_worth(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* start[c + 1] is the size of c. */
 static void fill_empty(struct kmeans_run *run) {
-    size_t n_empty = 0, next = 0;
-    for (size_t c = 0; c < run->k; c++) n_empty += run->start[c + 1] == 0;
+    size_t n_empty = 0, c = 0;
+    double total = 0, sum = 0;
+    for (size_t i = 0; i < run->k; i++) n_empty += run->start[i + 1] == 0;
     if (n_empty == 0) return;
-    uint64_t *order = run->order;
+    for (size_t i = 0; i < run->n; i++) total += (double)worth(run, i);
+    const double step = total / (double)n_empty;
+    double next = step * ((double)(bits_random(&run->draws) >> 11) * 0x1p-53);
     for (size_t i = 0; i < run->n; i++) {
-        float far = worth(run, i);
-        uint32_t bits;
-        memcpy(&bits, &far, sizeof bits);
-        order[i] = (uint64_t)~bits << 32 | i;
-    }
-    qsort(order, run->n, sizeof *order, by_worth);
-    for (size_t c = 0; c < run->k; c++) {
-        if (run->start[c + 1] > 0) continue;
-        size_t row = run->n;
-        for (; next < run->n && row == run->n; next++) {
-            size_t i = (uint32_t)order[next];
-            if (worth(run, i) == 0) return;
-            if (run->start[run->assign[i] + 1] > 1) row = i;
-        }
-        if (row == run->n) return;
-        run->start[run->assign[row] + 1]--;
-        run->start[c + 1]++;
-        run->assign[row] = (uint32_t)c;
+        const float far = worth(run, i);
+        sum += (double)far;
+        if (!(far > 0 && sum > next) || run->start[run->assign[i] + 1] < 2) continue;
+        while (c < run->k && run->start[c + 1] > 0) c++;
+        if (c == run->k) return;
+        run->start[run->assign[i] + 1]--;
+        run->start[c + 1] = 1;
+        run->assign[i] = (uint32_t)c;
         run->repairs++;
+        next += step;
     }
 }
 

@@ -43,7 +43,6 @@ struct kmeans_run {
     uint8_t *n_near;
     struct kmeans_near *near; /* KMEANS_LIST each */
     uint32_t *members;
-    uint64_t *order; /* rows by what they are worth to an empty cluster */
     /* of each cluster */
     size_t *start; /* k + 1 */
     uint8_t *dirty;
@@ -55,6 +54,7 @@ struct kmeans_run {
     struct kmeans_panels fast;
     struct kmeans_worker *worker;
     uint32_t threads;
+    uint64_t draws; /* state of random numbers */
     size_t repairs;
     uint32_t *sample;
     void *block; /* the arrays above, but for the workers */
@@ -63,13 +63,13 @@ struct kmeans_run {
 };
 
 /* First centroids, by the options. */
-int kmeans_start(struct kmeans_run *run, uint64_t *state, kith_error *err);
+int kmeans_start(struct kmeans_run *run, kith_error *err);
 /* Rows as queries of the set's code. */
 void kmeans_prepare(struct kmeans_run *run);
 /* Each row to its nearest centroid, without and with knowing where it was. */
 void kmeans_assign_first(struct kmeans_run *run);
 void kmeans_assign(struct kmeans_run *run);
-/* Give each empty cluster the row that is farthest from its centroid; note whose members changed, and how many rows. */
+/* Give each empty cluster a row; note which clusters changed, and tell how many rows moved. */
 size_t kmeans_regroup(struct kmeans_run *run);
 /* Centroids of clusters that changed become their means. */
 void kmeans_update(struct kmeans_run *run);

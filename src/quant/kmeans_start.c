@@ -37,9 +37,10 @@ static void place(struct kmeans_run *run, size_t c, size_t row) {
         memcpy(centroid, x, run->dim * sizeof *centroid);
 }
 
-static int start_random(struct kmeans_run *run, uint64_t *state) {
-    kmeans_draw(state, run->n, run->k, run->members);
-    for (size_t c = 0; c < run->k; c++) place(run, c, run->members[c]);
+static int start_random(struct kmeans_run *run) {
+    uint32_t *drawn = run->members; /* not in use yet */
+    kmeans_draw(&run->draws, run->n, run->k, drawn);
+    for (size_t c = 0; c < run->k; c++) place(run, c, drawn[c]);
     return KITH_OK;
 }
 
@@ -71,10 +72,10 @@ static void weigh(struct plus_plus *plus) {
 }
 
 /* A row, as likely as its weight; any row where all weights are 0. */
-static size_t draw_by_weight(const struct plus_plus *plus, uint64_t *state) {
+static size_t draw_by_weight(const struct plus_plus *plus) {
     double total = 0, sum = 0;
     for (size_t i = 0; i < plus->n; i++) total += (double)plus->weight[i];
-    double at = (double)(bits_random(state) >> 11) * 0x1p-53;
+    double at = (double)(bits_random(&plus->run->draws) >> 11) * 0x1p-53;
     if (!(total > 0)) return (size_t)(at * (double)plus->n);
     for (size_t i = 0; i < plus->n; i++) {
         sum += (double)plus->weight[i];
@@ -83,21 +84,21 @@ static size_t draw_by_weight(const struct plus_plus *plus, uint64_t *state) {
     return plus->n - 1;
 }
 
-static void run_plus_plus(struct plus_plus *plus, uint64_t *state) {
+static void run_plus_plus(struct plus_plus *plus) {
     struct kmeans_run *run = plus->run;
-    kmeans_draw(state, run->n, plus->n, plus->row);
+    kmeans_draw(&run->draws, run->n, plus->n, plus->row);
     for (size_t i = 0; run->set.ip && i < plus->n; i++)
         plus->length[i] = (float)sqrt(
             sums_squares(run->dim, kmeans_row(&run->source, plus->row[i], run->worker[0].room)));
     for (size_t c = 0; c < run->k; c++) {
-        size_t i = c == 0 ? bits_random(state) % plus->n : draw_by_weight(plus, state);
+        size_t i = c == 0 ? bits_random(&plus->run->draws) % plus->n : draw_by_weight(plus);
         place(run, c, plus->row[i]);
         plus->made = c + 1;
         weigh(plus);
     }
 }
 
-static int start_plus_plus(struct kmeans_run *run, uint64_t *state, kith_error *err) {
+static int start_plus_plus(struct kmeans_run *run, kith_error *err) {
     struct plus_plus plus = {.run = run};
     plus.n = run->n / PLUS_PLUS_ROWS < run->k ? run->n : PLUS_PLUS_ROWS * run->k;
     const size_t bytes = plus.n * 16 + run->k * sizeof(float);
@@ -108,12 +109,16 @@ static int start_plus_plus(struct kmeans_run *run, uint64_t *state, kith_error *
     plus.weight = (float *)(block + 2 * plus.n);
     plus.length = (float *)(block + 3 * plus.n);
     plus.apart = (float *)(block + 4 * plus.n);
-    run_plus_plus(&plus, state);
+    run_plus_plus(&plus);
     mem_free(run->owner, block, bytes);
     return KITH_OK;
 }
 
-int kmeans_start(struct kmeans_run *run, uint64_t *state, kith_error *err) {
-    return run->options->start == KMEANS_PLUS_PLUS ? start_plus_plus(run, state, err)
-                                                   : start_random(run, state);
+int kmeans_start(struct kmeans_run *run, kith_error *err) {
+    switch (run->options->start) {
+    case KMEANS_RANDOM: return start_random(run);
+    case KMEANS_PLUS_PLUS: return start_plus_plus(run, err);
+    case KMEANS_GIVEN: return KITH_OK;
+    }
+    return FAIL(err, KITH_EINVAL, "no start of k-means is number %d", (int)run->options->start);
 }

@@ -118,21 +118,24 @@ static void plain_assign(struct plain *plain) {
     }
 }
 
-/* The farthest rows to empty clusters. L2 only: spherical rounds end at the first empty cluster. */
-static void plain_repair(struct plain *plain) {
-    for (size_t c = 0; c < plain->k; c++) {
-        size_t far = plain->n;
-        if (plain->size[c]) continue;
-        for (size_t i = 0; i < plain->n; i++)
-            if (plain->size[plain->assign[i]] > 1 && plain->dist[i] > 0 &&
-                (far == plain->n || plain->dist[i] > plain->dist[far]))
-                far = i;
-        if (far == plain->n) return;
-        plain->size[plain->assign[far]]--;
+/* Rows drawn by their distances to empty clusters. L2 only: spherical rounds end at the first empty cluster. */
+static void plain_repair(struct plain *plain, uint64_t *draws) {
+    size_t n_empty = 0, c = 0;
+    double total = 0, sum = 0;
+    for (size_t i = 0; i < plain->k; i++) n_empty += plain->size[i] == 0;
+    if (n_empty == 0) return;
+    for (size_t i = 0; i < plain->n; i++) total += (double)plain->dist[i];
+    double next = total / (double)n_empty * ((double)(bits_random(draws) >> 11) * 0x1p-53);
+    for (size_t i = 0; i < plain->n; i++) {
+        sum += (double)plain->dist[i];
+        if (plain->dist[i] == 0 || sum <= next || plain->size[plain->assign[i]] < 2) continue;
+        while (c < plain->k && plain->size[c]) c++;
+        if (c == plain->k) return;
+        plain->size[plain->assign[i]]--;
         plain->size[c] = 1;
-        plain->assign[far] = (uint32_t)c;
-        plain->dist[far] = 0; /* not to be taken twice */
+        plain->assign[i] = (uint32_t)c;
         plain->report.repairs++;
+        next += total / (double)n_empty;
     }
 }
 
@@ -159,7 +162,7 @@ static bool plain_train(struct plain *plain, const struct shape *shape) {
         plain_assign(plain);
         for (size_t c = 0; options->spherical && c < plain->k; c++)
             if (plain->size[c] == 0) return false;
-        plain_repair(plain);
+        plain_repair(plain, &draws);
         plain->report.iterations++;
         if (memcmp(before, plain->assign, plain->n * sizeof *before) == 0) return true;
         memcpy(before, plain->assign, plain->n * sizeof *before);
