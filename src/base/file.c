@@ -7,11 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,7 +22,7 @@
 
 #define BUFFER_BYTES ((size_t)1 << 20)
 #define WRITE_MOST   ((size_t)1 << 30)
-#define TEMP_TRIES   100
+#define TEMP_NAMES   64u /* writers of one file at once */
 
 struct file_writer {
     int fd;
@@ -102,17 +102,51 @@ static int resolve(struct file_writer *writer, const char *path, mode_t *mode, k
     return KITH_OK;
 }
 
+/* Whether a name still leads to the open file: nobody may have it who did not hold its lock in between. */
+static bool is_named(int fd, const char *name) {
+    struct stat file, named;
+    return fstat(fd, &file) == 0 && lstat(name, &named) == 0 && file.st_dev == named.st_dev &&
+           file.st_ino == named.st_ino;
+}
+
+/* Remove a temporary that a killed writer left: a regular file of ours whose lock is free. Where the file system has no
+ * locks it stays. */
+static void temp_reclaim(const char *name) {
+    struct stat status;
+    int fd = open(name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return;
+    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid() &&
+        flock(fd, LOCK_EX | LOCK_NB) == 0 && is_named(fd, name))
+        unlink(name);
+    close(fd);
+}
+
+/* Create a temporary and lock it; a descriptor, or -1 and errno, EEXIST where the name is another's. */
+static int temp_create(const char *name) {
+    int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) return -1;
+    bool locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (locked ? is_named(fd, name) : errno != EWOULDBLOCK) return fd;
+    close(fd); /* another writer took it for a dead one's, before it was locked */
+    errno = EEXIST;
+    return -1;
+}
+
+static bool temp_name(struct file_writer *writer, uint32_t n) {
+    int length = snprintf(writer->temp, sizeof writer->temp, "%s.kith-tmp-%u", writer->path, n);
+    return length > 0 && (size_t)length < sizeof writer->temp;
+}
+
+/* The first name that is free, once what the dead left is gone. */
 static int temp_open(struct file_writer *writer, mode_t mode, kith_error *err) {
-    static _Atomic uint32_t count;
-    int tries = 0;
-    do { /* a name may be left over from a process that was killed and had our number */
-        int length =
-            snprintf(writer->temp, sizeof writer->temp, "%s.tmp-%ld-%u", writer->path,
-                     (long)getpid(), atomic_fetch_add_explicit(&count, 1, memory_order_relaxed));
-        if (length < 0 || (size_t)length >= sizeof writer->temp)
-            return system_fail(err, "create", writer->path, ENAMETOOLONG);
-        writer->fd = open(writer->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    } while (writer->fd < 0 && (errno == EINTR || errno == EEXIST) && ++tries < TEMP_TRIES);
+    for (uint32_t n = TEMP_NAMES; n-- > 0;)
+        if (temp_name(writer, n) && access(writer->temp, F_OK) == 0) temp_reclaim(writer->temp);
+    for (uint32_t n = 0; n < TEMP_NAMES && writer->fd < 0; n++) {
+        if (!temp_name(writer, n)) return system_fail(err, "create", writer->path, ENAMETOOLONG);
+        do writer->fd = temp_create(writer->temp);
+        while (writer->fd < 0 && errno == EINTR);
+        if (writer->fd < 0 && errno != EEXIST) break;
+    }
     if (writer->fd < 0) return system_fail(err, "create", writer->temp, errno);
     if (mode != 0)
         (void)!fchmod(writer->fd, mode); /* where refused, the default permissions stand */
@@ -121,8 +155,8 @@ static int temp_open(struct file_writer *writer, mode_t mode, kith_error *err) {
 
 static void temp_remove(struct file_writer *writer) {
     if (writer->fd >= 0) {
-        close(writer->fd);
         unlink(writer->temp);
+        close(writer->fd);
         writer->fd = -1;
     }
 }

@@ -1,13 +1,16 @@
 /* Files: whole-file reading and mapping, and writing that is all or nothing.
  *
- * file_writer writes to PATH.tmp-<pid>-<n> in the same directory; file_writer_commit flushes, syncs the file, renames
- * it over PATH and syncs the directory; file_writer_abort (or a failure on the way) removes the temporary. Every error
- * names the path and what the system said; a full disk (or quota, or file size limit) is KITH_ENOSPC.
+ * file_writer writes to PATH.kith-tmp-<n> in the same directory; file_writer_commit flushes, syncs the file, renames it over
+ * PATH and syncs the directory; file_writer_abort (or a failure on the way) removes the temporary. A writer that is
+ * killed leaves it, and the next writer of PATH removes it: living writers hold a lock on theirs (flock), which the system
+ * takes from the dead. Every error names the path and what the system said; a full disk (or quota, or file size limit) is
+ * KITH_ENOSPC.
  *
  * Invariants
  *   1. PATH is at every moment absent, the old file or the whole new one, also after kill -9 at any instruction.
  *   2. After commit returned KITH_OK the new file survives a loss of power.
  *   3. The first failure is final: later calls on the writer repeat its code, commit too.
+ *   4. A temporary whose lock is held is removed or renamed by its writer alone; the name is given up before the lock.
  * A symbolic link is followed; a file that is replaced keeps its permissions; only regular files are replaced. */
 #ifndef KITH_BASE_FILE_H
 #define KITH_BASE_FILE_H

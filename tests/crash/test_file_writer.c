@@ -4,6 +4,8 @@
  * after it, for each k till it gets through. The parent then finds OLD or NEW, whole, and NEW if the child had been told
  * that the commit succeeded.
  *
+ * What the killed left beside the file is gone with the next write, and what a living writer has is not.
+ *
  * A loss of power is rehearsed on the record of the calls: what a file holds is safe once it was synced, what a folder
  * says is safe once the folder was. */
 #include <dirent.h>
@@ -106,6 +108,15 @@ static int remove_all(void) {
     return n;
 }
 
+static int entries(void) {
+    int n = 0;
+    DIR *open_folder = opendir(folder);
+    for (struct dirent *entry; open_folder && (entry = readdir(open_folder)) != NULL;)
+        n += entry->d_name[0] != '.';
+    if (open_folder) closedir(open_folder);
+    return n;
+}
+
 static int set_up(void **state) {
     (void)state;
     watch = mmap(NULL, sizeof *watch, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -158,6 +169,7 @@ static void killed_at_every_call(void **state) {
     int with_old = 0, with_new = 0, moments = 0;
     for (;; moments++) {
         assert_int_equal(write_bytes(old_bytes, OLD_BYTES), KITH_OK);
+        assert_int_equal(entries(), 1); /* nothing of those that were killed before */
         bool killed = replace_and_die(moments);
         bool is_old = holds(old_bytes, OLD_BYTES), is_new = holds(new_bytes, NEW_BYTES);
         assert_true(is_old != is_new);
@@ -186,18 +198,73 @@ static void killed_where_there_was_no_file(void **state) {
     }
 }
 
-/* The next writer is not hindered by what a killed one left, even under the same process number. */
-static void leftovers_hinder_nobody(void **state) {
+static void temp_name(char name[200], int n) { snprintf(name, 200, "%s.kith-tmp-%d", path, n); }
+
+/* What is no regular file of ours stays, and hinders nobody. */
+static void only_leftovers_are_removed(void **state) {
     (void)state;
-    char name[200];
-    for (int n = 0; n < 20; n++) {
-        snprintf(name, sizeof name, "%s.tmp-%ld-%d", path, (long)getpid(), n);
-        int fd = open(name, O_CREAT | O_WRONLY, 0600);
-        assert_true(fd >= 0);
-        close(fd);
-    }
+    char name[4][200], target[200];
+    for (int n = 0; n < 4; n++) temp_name(name[n], n);
+    snprintf(target, sizeof target, "%s/other", folder);
+    assert_int_equal(write_bytes(old_bytes, OLD_BYTES), KITH_OK);
+    assert_int_equal(rename(path, target), 0);
+    assert_int_equal(mkdir(name[0], 0700), 0);
+    assert_int_equal(symlink(target, name[1]), 0);
+    assert_int_equal(mkfifo(name[2], 0600), 0);
+    int fd = open(name[3], O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0);
+    close(fd);
     assert_int_equal(write_bytes(new_bytes, NEW_BYTES), KITH_OK);
     assert_true(holds(new_bytes, NEW_BYTES));
+    assert_int_equal(entries(), 5);
+    assert_int_not_equal(access(name[3], F_OK), 0);
+    assert_int_equal(access(target, F_OK), 0);
+    assert_int_equal(rmdir(name[0]), 0);
+    remove_all();
+}
+
+/* Two writers of one file at once, one of them in another process, and both after a third was killed. */
+static void living_writers_keep_theirs(void **state) {
+    (void)state;
+    struct file_writer *writer;
+    assert_true(replace_and_die(6)); /* amid its writes */
+    assert_int_equal(entries(), 1);
+    assert_int_equal(file_writer_open(&writer, path, NULL), KITH_OK);
+    assert_int_equal(entries(), 1); /* its own, not that of the killed */
+    assert_false(replace_and_die(-1));
+    assert_true(holds(new_bytes, NEW_BYTES));
+    assert_int_equal(entries(), 2);
+    assert_int_equal(file_writer_put(writer, old_bytes, OLD_BYTES, NULL), KITH_OK);
+    assert_int_equal(file_writer_commit(writer, NULL), KITH_OK);
+    assert_true(holds(old_bytes, OLD_BYTES));
+    assert_int_equal(entries(), 1);
+    remove_all();
+}
+
+/* Many writers of one file at once, half of them killed: each that committed was whole, and one more leaves no trace. */
+static void writers_and_the_killed_at_once(void **state) {
+    (void)state;
+    enum { WRITERS = 12 };
+    pid_t child[WRITERS];
+    for (int i = 0; i < WRITERS; i++) {
+        child[i] = fork();
+        if (child[i] != 0) continue;
+        for (int round = 0; round < 10; round++)
+            if (write_bytes(new_bytes, NEW_BYTES) != KITH_OK) _exit(1);
+        _exit(0);
+    }
+    for (int i = 0; i < WRITERS; i += 2) {
+        usleep(3000);
+        kill(child[i], SIGKILL);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        int status = -1;
+        assert_int_equal(waitpid(child[i], &status, 0), child[i]);
+        if (i % 2) assert_int_equal(status, 0);
+    }
+    assert_true(holds(new_bytes, NEW_BYTES));
+    assert_int_equal(write_bytes(old_bytes, OLD_BYTES), KITH_OK);
+    assert_int_equal(entries(), 1);
     remove_all();
 }
 
@@ -222,7 +289,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_at_every_call),
         cmocka_unit_test(killed_where_there_was_no_file),
-        cmocka_unit_test(leftovers_hinder_nobody),
+        cmocka_unit_test(only_leftovers_are_removed),
+        cmocka_unit_test(living_writers_keep_theirs),
+        cmocka_unit_test(writers_and_the_killed_at_once),
         cmocka_unit_test(synced_in_the_order_that_power_loss_asks_for),
     };
     return cmocka_run_group_tests_name("crash_file_writer", tests, set_up, tear_down);
