@@ -38,7 +38,7 @@
  * (low = 1), others one. A block: the signs of 32 rows as kern.h's fast scan wants them, five (three) arrays of 32
  * floats in the order of the code, then row by row the B - 1 lower bits of u, as a code of B - 1 bits has them.
  *
- * Slack. Scores of list() and rows() come from the query quantised to s8, from 6 bits on to two s8 one after the other;
+ * Slack. Scores of list() and rows() come from the query quantised to s8, from 7 bits on to two s8 one after the other;
  * blocks() looks signs up in tables of u8. |estimate - score| is at most rabitq_slack(), a bound without probability. It
  * grows with |r'~|, which nothing limits, so the scorer's slack is that of rows with |r'~| <= `longest` (twice the
  * length of the longest row trained on) and |term| <= 16 (longest + |q|)^2: a longer row has more, in proportion.

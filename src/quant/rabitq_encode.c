@@ -2,8 +2,8 @@
  *
  * The grid's scale. Rounding |x| t to half-integers v gives, as t grows, every code that could have the smallest angle
  * with x (Gao et al. 2025, section 3.2.2, which walks through all t where v changes). Here the cosine is tried at 16 scales,
- * then twice at 8 around the best: the cosine is nearly flat there, and tests/prop/test_rabitq.c holds the loss against
- * the walk. Cosines are compared in f32 sums of kern.h's law; factors are summed in double from the codes. */
+ * then at 8, then at 8 to 128 around the best, more for short rows, whose cosine is less smooth:
+ * tests/prop/test_rabitq.c holds the loss against the walk. Cosines are compared in f32 sums of kern.h's law; factors are summed in double from the codes. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -41,10 +41,11 @@ static float grid_scale(const struct rabitq *r, const float *x) {
     if (!(largest > SMALLEST) || !(largest < FLT_MAX)) return 0;
     if (r->base.spec.bits == 1) return 0x1p20f / largest; /* signs */
     const float top = (float)((1u << (r->base.spec.bits - 1)) - 1);
-    /* From where the largest element reaches half of the grid to where seven eighths of it lie beyond. */
-    float scale = best_of(x, r->padded, top, 0.5f * (top + 1) / largest, 1.15f, 16);
+    /* From where the largest element reaches half of the grid to where three quarters of it lie beyond. */
+    float scale = best_of(x, r->padded, top, 0.49f * (top + 1) / largest, 1.15f, 16);
     scale = best_of(x, r->padded, top, scale * 0.885f, 1.0355f, 8);
-    return best_of(x, r->padded, top, scale * 0.973f, 1.008f, 8);
+    const size_t n = r->padded < 1024 ? 8192 / r->padded / 4 * 4 : 8;
+    return best_of(x, r->padded, top, scale * 0.972f, 1 + 0.056f / (float)n, n);
 }
 
 /* Sums over a row's code, v its half-integers, s half of their signs, c the rotated centre. */
@@ -105,7 +106,7 @@ static void put_factors(const struct rabitq *r, const struct code_sums *sums,
     float factors[RABITQ_FACTORS] = {
         [SIGN_TERM] = (float)(fixed + g * sign_a * sums->sign_cross),
         [SIGN_WEIGHT] = (float)(-g * sign_a),
-        [SIGN_ERROR] = off > 0 ? folding_round_up(g * sqrt(off / left)) : 0,
+        [SIGN_ERROR] = off > 0 ? nextafterf((float)(g * sqrt(off / left)), INFINITY) : 0,
         [TERM] = (float)(fixed + g * a * sums->cross),
         [WEIGHT] = (float)(-g * a),
     };

@@ -1,6 +1,6 @@
 /* RaBitQ: a query made ready, and scores of codes.
  *
- * y = R (q - m) is written as t e + t' e' + d, e and e' of s8 (bits < 6: e alone), so that with S = sum(e), u the numbers of
+ * y = R (q - m) is written as t e + t' e' + d, e and e' of s8 (bits < 7: e alone), so that with S = sum(e), u the numbers of
  * a code and h = (2^B - 1) / 2
  *
  *     <y, v> = t (e.u - h S) + t' (e'.u - h S') + <d, v>,          score = bias + term + weight <y, v>,
@@ -16,9 +16,11 @@
  *
  * Whether blocks() reads a row's lower bits is decided by signs alone, within RABITQ_EPSILON deviations of |q'| E; the
  * rounding of the tables has a deviation of its own, at most D sqrt(P) / 2 in the place of |q'|, and both are added as
- * squares. */
+ * squares. Rows that signs let pass are judged again once their lower bits are summed, and only those that are left have
+ * their signs summed exactly. */
 #include <float.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "kern/kern.h"
@@ -29,13 +31,16 @@
 #define Z 0x1p-24
 /* Queries this long have no scores: squares would leave f32. */
 #define TOO_LONG 0x1p60
+/* The sum of n rounding errors of at most half a step is over TABLE_CHANCE sqrt(4 n) steps with probability 0.0027
+ * (Hoeffding 1963): 2 exp(-8 TABLE_CHANCE^2). */
+#define TABLE_CHANCE 0.909
 
 enum {
     RUN = 256,      /* codes scored at once */
-    BLOCKS = 16,    /* blocks scanned at once */
+    BLOCKS = 2,     /* blocks scanned at once */
     SURVIVORS = 64, /* rows of blocks whose lower bits are read at once */
     QUERY_LEVELS = 2,
-    FINE_BITS = 6 /* from so many on, two s8 a dimension */
+    FINE_BITS = 7 /* from so many on, two s8 a dimension */
 };
 
 struct query_level {
@@ -55,6 +60,13 @@ struct rabitq_scorer {
     double bias, length, left; /* |y|, |d| */
     float table_step, table_shift;
 };
+
+static void fetch(const uint8_t *bytes, size_t n) {
+    for (size_t at = 0; at < n; at += 64) {
+        __builtin_prefetch(bytes + at, 0, 2);
+        atomic_signal_fence(memory_order_seq_cst); /* else gcc 12 keeps only the first */
+    }
+}
 
 static size_t aligned(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
@@ -206,13 +218,17 @@ static void rows_dots(const struct rabitq_scorer *scorer, struct rabitq_parts pa
     for (size_t i = 0; i < n; i++) dots[i] = 2 * dots[i] + low[i];
 }
 
-/* dots[level] of a row to its score. */
-static inline float finish(const struct rabitq_scorer *scorer, double middle, float term,
-                           float weight, int32_t dot, int32_t dot_fine) {
+/* <y, u - middle> of fields u, from their dots with the levels. */
+static inline double level_sums(const struct rabitq_scorer *scorer, double middle, int32_t dot,
+                                int32_t dot_fine) {
     const struct query_level *a = &scorer->level[0], *b = &scorer->level[1];
-    double sum = a->scale * ((double)dot - middle * a->sum);
-    if (scorer->levels > 1) sum += b->scale * ((double)dot_fine - middle * b->sum);
-    return (float)(scorer->bias + (double)term + (double)weight * sum);
+    const double sum = a->scale * ((double)dot - middle * a->sum);
+    return scorer->levels > 1 ? sum + b->scale * ((double)dot_fine - middle * b->sum) : sum;
+}
+
+static inline float finish(const struct rabitq_scorer *scorer, double middle, double term,
+                           double weight, int32_t dot, int32_t dot_fine) {
+    return (float)(scorer->bias + term + weight * level_sums(scorer, middle, dot, dot_fine));
 }
 
 void rabitq_list(const struct quantizer_scorer *base, const uint8_t *const *codes, size_t n,
@@ -313,52 +329,75 @@ struct survivors {
     const uint8_t *block[SURVIVORS];
     const uint8_t *extra[SURVIVORS];
     uint8_t row[SURVIVORS];
+    float sign_score[SURVIVORS];
     float *score[SURVIVORS];
 };
 
-static float block_factor(const struct rabitq *r, const uint8_t *block, unsigned which,
-                          unsigned row) {
-    return rabitq_factor(block + r->factors_at, QUANT_BLOCK * which + row);
+static double block_factor(const struct rabitq *r, const struct survivors *rows, size_t i,
+                           unsigned which) {
+    return (double)rabitq_factor(rows->block[i] + r->factors_at,
+                                 QUANT_BLOCK * which + rows->row[i]);
 }
 
-/* All bits of them: the same sums, and so the same scores, as list() has. */
-static void score_survivors(const struct rabitq_scorer *scorer, const struct rabitq *r,
+/* The least that the score may be, but for what the tables' rounding makes of it by chance: the signs' part as the tables
+ * have it, the rest by dots. */
+static double least_score(const struct rabitq_scorer *scorer, const struct rabitq *r,
+                          const struct survivors *rows, size_t i, int32_t dot, int32_t dot_fine) {
+    const double weight = block_factor(r, rows, i, WEIGHT), half = 1u << (r->base.spec.bits - 1);
+    const double sign_weight = block_factor(r, rows, i, SIGN_WEIGHT);
+    const double fixed = scorer->bias + block_factor(r, rows, i, SIGN_TERM);
+    const double signs = sign_weight != 0 ? ((double)rows->sign_score[i] - fixed) / sign_weight : 0;
+    const double extra = level_sums(scorer, (half - 1) / 2, dot, dot_fine);
+    const double tables = TABLE_CHANCE * sqrt((double)r->padded) * (double)scorer->table_step;
+    return scorer->bias + block_factor(r, rows, i, TERM) +
+           weight * (half * (signs + tables) + extra);
+}
+
+/* All bits of them, where the lower ones do not rule them out: the same sums, and so the same scores, as list() has. */
+static void score_survivors(const struct rabitq_scorer *scorer, const struct rabitq *r, float limit,
                             struct survivors *rows) {
-    const size_t sign_bytes = r->padded / 8, n = rows->n;
+    const size_t sign_bytes = r->padded / 8;
     const double middle = rabitq_middle(r);
     const int32_t half = 1 << (r->base.spec.bits - 1);
-    int32_t dots[QUERY_LEVELS][SURVIVORS] = {{0}}, signs[SURVIVORS];
-    for (size_t i = 0; i < n; i++)
-        rabitq_signs(rows->block[i], r->padded, rows->row[i], scorer->signs + i * sign_bytes);
-    for (unsigned k = 0; k < scorer->levels; k++) {
-        const int8_t *query = scorer->level[k].codes;
-        list_dots(scorer, r->extra, query, rows->extra, n, dots[k]);
-        scorer->kern->dot_u1s8_rows(query, scorer->signs, sign_bytes, n, sign_bytes, signs);
-        for (size_t i = 0; i < n; i++) dots[k][i] += half * signs[i];
+    int32_t dots[QUERY_LEVELS][SURVIVORS] = {{0}}, signs[QUERY_LEVELS][SURVIVORS] = {{0}};
+    uint8_t kept[SURVIVORS];
+    size_t n = 0;
+    for (unsigned k = 0; k < scorer->levels; k++)
+        list_dots(scorer, r->extra, scorer->level[k].codes, rows->extra, rows->n, dots[k]);
+    for (size_t i = 0; i < rows->n; i++) {
+        if (least_score(scorer, r, rows, i, dots[0][i], dots[1][i]) > (double)limit) continue;
+        rabitq_signs(rows->block[i], r->padded, rows->row[i], scorer->signs + n * sign_bytes);
+        kept[n++] = (uint8_t)i;
     }
-    for (size_t i = 0; i < n; i++)
+    for (unsigned k = 0; k < scorer->levels; k++)
+        scorer->kern->dot_u1s8_rows(scorer->level[k].codes, scorer->signs, sign_bytes, n,
+                                    sign_bytes, signs[k]);
+    for (size_t j = 0; j < n; j++) {
+        const size_t i = kept[j];
         *rows->score[i] =
-            finish(scorer, middle, block_factor(r, rows->block[i], TERM, rows->row[i]),
-                   block_factor(r, rows->block[i], WEIGHT, rows->row[i]), dots[0][i], dots[1][i]);
+            finish(scorer, middle, block_factor(r, rows, i, TERM), block_factor(r, rows, i, WEIGHT),
+                   dots[0][i] + half * signs[0][j], dots[1][i] + half * signs[1][j]);
+    }
     rows->n = 0;
 }
 
+/* The rows of the mask are to be scored; all others are beyond the limit. */
 static void add_survivors(const struct rabitq_scorer *scorer, const struct rabitq *r,
-                          const uint8_t *block, uint32_t mask, float *scores,
+                          const uint8_t *block, uint32_t mask, float limit, float *scores,
                           struct survivors *rows) {
-    for (unsigned i = 0; i < QUANT_BLOCK; i++) {
-        if (!(mask >> i & 1)) {
-            scores[i] = INFINITY;
-            continue;
-        }
-        if (rows->n == SURVIVORS) score_survivors(scorer, r, rows);
+    float by_signs[QUANT_BLOCK];
+    memcpy(by_signs, scores, sizeof by_signs);
+    for (unsigned i = 0; i < QUANT_BLOCK; i++) scores[i] = INFINITY;
+    for (; mask; mask &= mask - 1) {
+        const unsigned i = (unsigned)__builtin_ctz(mask);
+        if (rows->n == SURVIVORS) score_survivors(scorer, r, limit, rows);
         const size_t at = rows->n++;
         rows->block[at] = block;
         rows->extra[at] = block + r->extra_at + (size_t)i * r->extra_bytes;
         rows->row[at] = (uint8_t)i;
+        rows->sign_score[at] = by_signs[i];
         rows->score[at] = scores + i;
-        for (size_t byte = 0; byte < r->extra_bytes; byte += 64)
-            __builtin_prefetch(rows->extra[at] + byte, 0, 2);
+        fetch(rows->extra[at], r->extra_bytes);
     }
 }
 
@@ -390,10 +429,12 @@ static void scan_signs(const struct rabitq_scorer *scorer, const struct rabitq *
     scorer->kern->fastscan(&scan);
 }
 
+/* Blocks are one stream only where there are no lower bits between their signs: ahead of that scan they are fetched. */
 void rabitq_blocks(const struct quantizer_scorer *base, const uint8_t *blocks, size_t n,
                    float limit, float *scores) {
     const struct rabitq_scorer *scorer = (const struct rabitq_scorer *)base;
     const struct rabitq *r = rabitq_of(base->quantizer);
+    const size_t stride = r->base.block_bytes;
     struct survivors rows = {.n = 0};
     uint32_t mask[BLOCKS];
     n = (n + QUANT_BLOCK - 1) / QUANT_BLOCK;
@@ -403,9 +444,11 @@ void rabitq_blocks(const struct quantizer_scorer *base, const uint8_t *blocks, s
     }
     for (size_t run; n; n -= run) {
         run = n < BLOCKS ? n : BLOCKS;
+        for (size_t b = run; r->extra_bytes && b < n && b < 2 * run; b++)
+            fetch(blocks + b * stride, r->extra_at);
         scan_signs(scorer, r, blocks, run, limit, scores, mask);
-        for (size_t b = 0; b < run; b++, blocks += r->base.block_bytes, scores += QUANT_BLOCK)
-            if (r->extra_bytes) add_survivors(scorer, r, blocks, mask[b], scores, &rows);
+        for (size_t b = 0; b < run; b++, blocks += stride, scores += QUANT_BLOCK)
+            if (r->extra_bytes) add_survivors(scorer, r, blocks, mask[b], limit, scores, &rows);
     }
-    if (rows.n) score_survivors(scorer, r, &rows);
+    if (rows.n) score_survivors(scorer, r, limit, &rows);
 }

@@ -121,10 +121,11 @@ static struct result run(const struct bench *bench, unsigned bits) {
         result.refined += found(bench, q, &refined) / (double)n_q;
         result.rows += found(bench, q, &first) / (double)n_q;
         start = now();
-        for (size_t b = 0; b < n_blocks; b += 32) {
+        for (size_t b = 0, run; b < n_blocks; b += run) {
             float part[32 * QUANT_BLOCK];
-            const size_t left = n - b * QUANT_BLOCK,
-                         count = left < 32 * QUANT_BLOCK ? left : 32 * QUANT_BLOCK;
+            run = b ? 32 : 1; /* the first block finds a limit */
+            const size_t left = n - b * QUANT_BLOCK;
+            const size_t count = left < run * QUANT_BLOCK ? left : run * QUANT_BLOCK;
             const float limit = scan.n == K ? scan.dist[K - 1] : INFINITY;
             ops->blocks(scorer, blocks + b * quantizer->block_bytes, count, limit, part);
             for (size_t i = 0; i < count; i++)
