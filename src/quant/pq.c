@@ -66,8 +66,7 @@ static void find_middle(const struct pq *pq, uint32_t j, float *middle) {
     }
 }
 
-/* Part j's columns and starts; returns its share of `reach`. */
-static double ready_part(struct pq *pq, uint32_t j) {
+double pq_ready_part(struct pq *pq, uint32_t j) {
     float *middle = pq->middle + (size_t)j * pq->part;
     float *columns = pq->columns + (size_t)j * pq->part * pq->k;
     const bool l1 = pq->base.metric == KITH_METRIC_L1;
@@ -91,7 +90,7 @@ static double ready_part(struct pq *pq, uint32_t j) {
 
 void pq_ready(struct pq *pq) {
     double sum = 0;
-    for (uint32_t j = 0; j < pq->base.spec.m; j++) sum += ready_part(pq, j);
+    for (uint32_t j = 0; j < pq->base.spec.m; j++) sum += pq_ready_part(pq, j);
     pq->reach = pq->base.metric == KITH_METRIC_L1 ? sum : sqrt(sum);
     pq->base.trained = true;
 }

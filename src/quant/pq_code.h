@@ -39,8 +39,19 @@ static inline uint32_t pq_index(const struct pq *pq, const uint8_t *indexes, uin
     return pq->k == 256 ? indexes[j] : indexes[j / 2] >> j % 2 * 4 & 15u;
 }
 
-/* After the centroids are known: all the rest. */
+/* After part j's centroids are known: its columns, starts and middle; returns its share of `reach`. After all are: all. */
+double pq_ready_part(struct pq *pq, uint32_t j);
 void pq_ready(struct pq *pq);
+
+/* A part of n rows, at most PQ_ROWS: elements at x, x + stride, ... less those of `centre`, if there is one. */
+struct pq_rows {
+    size_t n;
+    const float *x;
+    size_t stride;
+    const float *centre;
+};
+/* Which of part j's centroids each is nearest to. */
+void pq_nearest(const struct pq *pq, uint32_t j, const struct pq_rows *rows, uint8_t *index);
 
 int pq_train(struct quantizer *quantizer, size_t n, const float *rows,
              const struct quantizer_training *how, kith_error *err);

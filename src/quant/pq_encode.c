@@ -8,28 +8,26 @@
 #include "kern/kern.h"
 #include "quant/pq_code.h"
 
-/* Indexes of part j of n rows. */
-static void nearest(const struct pq *pq, uint32_t j, size_t n, const float *x, const float *centre,
-                    uint8_t *index) {
+void pq_nearest(const struct pq *pq, uint32_t j, const struct pq_rows *rows, uint8_t *index) {
     const struct kern *kern = kern_get();
-    const size_t dim = pq->base.dim;
     float moved[PQ_ROWS * PQ_PIECE], near[PQ_ROWS * 256];
-    struct kern_columns c = {.x = moved, .stride = PQ_PIECE, .n = n, .k = pq->k, .out = near};
-    for (size_t i = 0; i < n; i++)
+    struct kern_columns c = {.x = moved, .stride = PQ_PIECE, .n = rows->n, .k = pq->k, .out = near};
+    for (size_t i = 0; i < rows->n; i++)
         memcpy(near + i * pq->k, pq->start + (size_t)j * pq->k, pq->k * sizeof *near);
     for (size_t at = 0; at < pq->part; at += PQ_PIECE) {
         const size_t first = (size_t)j * pq->part + at;
         c.dim = pq->part - at < PQ_PIECE ? pq->part - at : PQ_PIECE;
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < rows->n; i++) {
+            const float *x = rows->x + i * rows->stride + at;
             for (size_t d = 0; d < c.dim; d++) {
-                float value = x[i * dim + first + d];
-                if (centre) value -= centre[first + d];
+                const float value = rows->centre ? x[d] - rows->centre[at + d] : x[d];
                 moved[i * PQ_PIECE + d] = value - pq->middle[first + d];
             }
+        }
         c.columns = pq->columns + first * pq->k;
         kern->columns_dot(&c);
     }
-    for (size_t i = 0; i < n; i++) index[i] = (uint8_t)kern->largest(near + i * pq->k, pq->k);
+    for (size_t i = 0; i < rows->n; i++) index[i] = (uint8_t)kern->largest(near + i * pq->k, pq->k);
 }
 
 /* What a row's code is worth: |r - r~|^2, |r~|^2 + 2 <c, r~>. */
@@ -61,7 +59,12 @@ static void encode_rows(const struct pq *pq, size_t n, const float *x, const flo
     memset(codes, 0, n * bytes);
     for (uint32_t j = 0; j < pq->base.spec.m; j++) {
         uint8_t index[PQ_ROWS];
-        nearest(pq, j, n, x, centre, index);
+        const size_t first = (size_t)j * pq->part;
+        const struct pq_rows part = {.n = n,
+                                     .x = x + first,
+                                     .stride = pq->base.dim,
+                                     .centre = centre ? centre + first : NULL};
+        pq_nearest(pq, j, &part, index);
         for (size_t i = 0; i < n; i++) {
             uint8_t *indexes = codes + i * bytes + pq->index_at;
             if (pq->k == 256)
