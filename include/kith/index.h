@@ -16,8 +16,13 @@
  *     HNSWm,SQfp16    traversal over half floats, originals dropped
  *     HNSWm,SQ8,Refine | HNSWm,SQfp16,Refine   the same, originals kept and results re-ranked on them;
  *                     Refine(Flat), RFlat and Refine(SQfp16) (originals kept as half floats) also parse
+ *     IVFn,CODE       n inverted lists, nprobe of them read by a search; CODE is Flat, SQfp16, SQbf16, or one of the
+ *                     quantizers' below; IVFn_HNSWm finds the lists through a graph
+ *     SQ4 SQ6 SQ8 PQm PQmx4fs RaBitQ RaBitQb Binary    quantizers: 4, 6 or 8 bits a dimension; m sub-quantizers of 8 or 4
+ *                     bits; 1 or b bits a dimension; signs. Alone, after HNSWm, or in lists (of residuals there)
  *     Auto            chooses by size: Flat below 20,000 rows, else HNSW16,SQ8,Refine
- * Rows whose values are all integers in 0..255 are kept as u8 everywhere, without loss. */
+ * A quantizer without a refinement gives the distances of its codes. IDMap, before or after, says nothing.
+ * Rows whose values are all integers in 0..255 are kept as u8 in place of floats and SQ8, without loss. */
 #ifndef KITH_INDEX_H
 #define KITH_INDEX_H
 
@@ -37,8 +42,9 @@ extern "C" {
 
 typedef struct kith_index kith_index;
 
-/* Called now and then during long work with done of total rows; a non-zero answer is ignored for now.
- * Called from one thread at a time, never while a lock that a search needs is held. */
+/* Called now and then during long work with done of total rows.
+ *   Threads  one at a time, that of the call. It may search the index; it must not change, save or check it, for the call
+ *            that it reports on holds the locks of writers. */
 typedef void (*kith_progress_fn)(void *context, uint64_t done, uint64_t total);
 
 typedef struct kith_index_options {
@@ -61,8 +67,15 @@ typedef struct kith_work {
 #define KITH_WORK_INIT \
     { (uint32_t)sizeof(kith_work), 1u, NULL, NULL }
 
-/* A filter: the ids that may be returned. Either a bit view (bit i of bits[i / 64] is id i; ids at or past n_bits
- * fail), or a callback that answers non-zero for ids that pass (called from the searching thread). Both NULL: all. */
+/* A filter: the ids that may be returned. Both NULL: all.
+ *   Shape    a bit view: bit i % 64 of bits[i / 64] is id i, ids at or past n_bits fail; or a callback that answers
+ *            non-zero for ids that pass.
+ *   Owns     nothing; bits and context are borrowed until the search returns, and must not change before.
+ *   Threads  the callback is called from every thread that searches: with threads > 1 from several at once. It may call
+ *            kith_index_contains and kith_index_reconstruct. It must not add to, change, save, check or search the same
+ *            index: a write waits until the searches that began before it have ended, and so would wait for itself.
+ *   Cost     a bit view: next to nothing. A callback: up to one call a row that is looked at, some 1,000 more a search
+ *            call to learn how many pass; the same id may be asked for more than once. */
 typedef struct kith_filter {
     const uint64_t *bits;
     uint64_t n_bits;
@@ -143,11 +156,20 @@ KITH_API int kith_index_add(kith_index *index, size_t n, const float *rows, cons
 KITH_API int kith_index_train(kith_index *index, size_t n, const float *rows, const kith_work *work,
                               kith_error *err);
 
-/* Remove rows by id: all of them, or none (KITH_ENOTFOUND names the first that is missing; KITH_EDUPLICATE an id given
- * twice). Removed rows are never returned by searches that start after the call; their space is reused. */
+/* Remove rows by id: all of them, or none.
+ *   Threads  may run beside searches and adds; removals and updates wait for each other. No search that starts after it
+ *            returned gives a removed row; one that is under way may.
+ *   Cost     flat: waits until the searches that are under way have ended. Graph: little; each time one row in 64 has gone,
+ *            a sweep over all rows unlinks them. Space is reused.
+ *   Errors   KITH_ENOTFOUND (err->at: the first id that is missing), KITH_EDUPLICATE an id given twice, KITH_ENOMEM,
+ *            KITH_EREADONLY; the index is unchanged after any of them. */
 KITH_API int kith_index_remove(kith_index *index, size_t n, const int64_t *ids, kith_error *err);
 
-/* Replace the vectors of ids that are present: all of them, or none. */
+/* Replace the vectors of ids that are present: all of them, or none.
+ *   Shape    rows[n][dim] f32; ids[n], each present, none twice.
+ *   Threads  as kith_index_remove. A search sees all of the old vectors or all of the new ones, and each id once.
+ *   Cost     an add of n rows and a removal of n.
+ *   Errors   those of kith_index_add but KITH_EINVAL, and KITH_ENOTFOUND; the index is unchanged after any of them. */
 KITH_API int kith_index_update(kith_index *index, size_t n, const float *rows, const int64_t *ids,
                                const kith_work *work, kith_error *err);
 
@@ -159,15 +181,20 @@ KITH_API int kith_index_update(kith_index *index, size_t n, const float *rows, c
  *   Threads  any number at once, beside adds and removes; sees every write that returned before the call.
  *   Cost     flat: one pass over the codes. Graph: about ef*M distances. No allocation, lock or system call a query
  *            after a thread's first calls, with threads = 1.
- *   Errors   KITH_EK k 0 or over the rows; KITH_EEMPTY; KITH_ENONFINITE (err->at: query); KITH_EFILTER; KITH_EDEADLINE;
- *            outputs undefined on KITH_EDEADLINE, else untouched. */
+ *   Errors   KITH_EK k 0 or over the rows; KITH_EEMPTY; KITH_ENONFINITE, KITH_ERANGE (err->at: query); KITH_EINVAL ef or
+ *            oversample out of range; KITH_EFILTER; KITH_EDEADLINE; KITH_ENOMEM. Outputs are undefined on KITH_EDEADLINE
+ *            and KITH_ENOMEM, which come when queries may have been answered already, else untouched. */
 KITH_API int kith_index_search(const kith_index *index, size_t n, const float *queries,
                                const kith_search_params *params, int64_t *ids, float *dists,
                                kith_error *err);
 
-/* All rows within radius of each query (at distance <= radius, or similarity >= radius), nearest first.
- * Flat: every one. Graph: exact too (it scans). params may be NULL; k and ef are not used.
- *   Owns     the result, freed by kith_range_result_free. Row i's hits are [start[i], start[i + 1]). */
+/* All rows within radius of each query (at distance <= radius, or similarity >= radius), nearest first. Exact in every
+ * index, of what it stores: all rows are scanned. params may be NULL; k and ef are not used.
+ *   Shape    query i's hits are ids and dists[start[i]] to [start[i + 1] - 1].
+ *   Owns     the result, freed by kith_range_result_free.
+ *   Threads  as kith_index_search.
+ *   Cost     a scan a query; memory for the hits.
+ *   Errors   KITH_ENONFINITE, KITH_ERANGE, KITH_EINVAL, KITH_EFILTER, KITH_EDEADLINE, KITH_ENOMEM; *out is untouched. */
 typedef struct kith_range_result {
     size_t n;
     uint64_t *start; /* n + 1 */
@@ -192,13 +219,25 @@ KITH_API kith_metric kith_index_metric(const kith_index *index);
 KITH_API void kith_index_stats_get(const kith_index *index, kith_index_stats *stats);
 
 /* Verify every numbered invariant (docs/architecture.md), every checksum of a mapped file, and that every row can
- * be reached. KITH_OK, or KITH_ECORRUPT with the first violation in err. */
+ * be reached. KITH_OK, or KITH_ECORRUPT with the first violation in err.
+ *   Threads  searches go on; writers wait.
+ *   Cost     every link, and every byte of a mapped file, is read once.
+ *   Errors   KITH_ECORRUPT (err->at: row, or byte of the file), KITH_ENOMEM. */
 KITH_API int kith_index_check(const kith_index *index, kith_error *err);
 
-/* Mend what check finds in derived data (links, codes); *mended counts what was changed. Originals are not touched. */
+/* Mend what check finds in derived data (links, codes); *mended counts what was changed. Originals are not touched.
+ *   Threads  searches go on, and scan where all rows have to be linked anew; writers wait.
+ *   Cost     that of a check where nothing is wrong, at most that of a build.
+ *   Errors   KITH_ENOMEM, KITH_EREADONLY. */
 KITH_API int kith_index_repair(kith_index *index, uint64_t *mended, kith_error *err);
 
-/* Write the index to a file: a temporary beside it, synced, then renamed over it: the old file or the new, never a mix. */
+/* Write the index to a file: a temporary beside it, synced, then renamed over it: the old file or the new, never a mix.
+ *   Owns     nothing. A process that is killed meanwhile leaves PATH.kith-tmp-N (N a small number); the next save to PATH
+ *            removes it, on file systems that know locks (flock), and while nothing is being saved to PATH so may you.
+ *   Threads  searches go on; writers wait. Several saves at once, also of several processes, to one path: the last wins.
+ *   Cost     the bytes of the file written and synced; 1 MiB of memory.
+ *   Errors   KITH_EIO, KITH_ENOSPC, KITH_ENOMEM; the old file is as it was. (KITH_EIO also when the new file is in place but
+ *            its folder could not be synced.) */
 KITH_API int kith_index_save(const kith_index *index, const char *path, kith_error *err);
 
 /* Open a saved index. KITH_OPEN_READ copies it into memory and verifies every checksum. KITH_OPEN_MAP maps it
