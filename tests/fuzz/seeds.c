@@ -14,7 +14,9 @@ static const char *const specs[] = {"Flat",         "Flat,SQ8",
                                     "SQbf16",       "HNSW4",
                                     "HNSW4,SQ8",    "HNSW4,SQ8,Refine",
                                     "HNSW4,SQfp16", "HNSW4,SQ8,Refine(SQfp16)",
-                                    "Auto"};
+                                    "Auto",         "IVF3,Flat",
+                                    "IVF2,PQ2x4fs", "IVF3_HNSW2,SQ4,Refine",
+                                    "SQ6"};
 
 static char root[3500];
 
@@ -40,6 +42,7 @@ static void put_index(const char *spec, kith_metric metric, int whole, int named
     for (int i = 0; i < ROWS; i++) ids[i] = i * 3 % 50 + i / 50 * 100 + (i * 3 >= 50) * 60 + i;
     snprintf(path, sizeof path, "%s/seed.kith", root);
     if (kith_index_new(&index, DIM, metric, spec, NULL, &err) != KITH_OK ||
+        kith_index_train(index, ROWS, rows, NULL, &err) != KITH_OK ||
         kith_index_add(index, ROWS, rows, named ? ids : NULL, NULL, &err) != KITH_OK ||
         kith_index_remove(index, 2, named ? ids + 3 : (const int64_t[]){3, 9}, &err) != KITH_OK ||
         kith_index_save(index, path, &err) != KITH_OK)

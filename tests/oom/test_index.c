@@ -21,8 +21,11 @@
 
 enum { DIM = 12, ROWS = 300, K = 10, PROBES = 3, BATCH = 40 };
 
-static const char *const specs[] = {"Flat",  "Flat,SQ8",         "SQ8",          "SQfp16",
-                                    "HNSW6", "HNSW6,SQ8,Refine", "HNSW6,SQfp16", "Auto"};
+static const char *const specs[] = {"Flat",         "Flat,SQ8",
+                                    "SQ8",          "SQfp16",
+                                    "HNSW6",        "HNSW6,SQ8,Refine",
+                                    "HNSW6,SQfp16", "Auto",
+                                    "IVF4,Flat",    "IVF4_HNSW2,SQ4,Refine"};
 enum { SPECS = sizeof specs / sizeof *specs };
 
 static float smooth[ROWS * DIM], whole[ROWS * DIM], queries[BATCH * DIM];
@@ -103,6 +106,10 @@ static uint64_t fail_each(struct bench *bench, const char *what, operation run) 
 
 static int op_new(struct bench *bench, kith_error *err) {
     return kith_index_new(&bench->index, DIM, bench->metric, bench->spec, NULL, err);
+}
+
+static int op_train(struct bench *bench, kith_error *err) {
+    return kith_index_train(bench->index, 100, whole, NULL, err);
 }
 
 static int op_add_whole(struct bench *bench, kith_error *err) {
@@ -217,6 +224,7 @@ static const struct {
     int allocates; /* surely */
 } operations[] = {
     {"new", op_new, 1},
+    {"train", op_train, 0},
     {"the first add", op_add_whole, 1},
     {"a search", op_search, 0},
     {"an add that changes the code", op_add_smooth, 1},

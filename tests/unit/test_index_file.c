@@ -26,10 +26,12 @@ int __wrap_fsync(int fd) {
 
 enum { DIM = 6, N = 150, K = 8, N_Q = 5 };
 
-static const char *const specs[] = {
-    "Flat",  "Flat,SQ8",  "SQ8",  "SQfp16",           "SQbf16",
-    "HNSW4", "HNSW4,SQ8", "Auto", "HNSW4,SQ8,Refine", "HNSW4,SQfp16"};
-enum { N_SPECS = 10 };
+static const char *const specs[] = {"Flat",         "Flat,SQ8",  "SQ8",
+                                    "SQfp16",       "SQbf16",    "HNSW4",
+                                    "HNSW4,SQ8",    "Auto",      "HNSW4,SQ8,Refine",
+                                    "HNSW4,SQfp16", "IVF4,Flat", "IVF4_HNSW2,SQ4,Refine",
+                                    "IVF3,SQ6",     "PQ3x4fs",   "IVF2,PQ2,Refine(SQfp16)"};
+enum { N_SPECS = sizeof specs / sizeof *specs };
 
 enum content { PLAIN, BYTES, CHURNED, EMPTY, CONTENTS };
 
@@ -63,8 +65,9 @@ static kith_index *make(const char *spec, kith_metric metric, enum content conte
     assert_int_equal(kith_index_new(&index, DIM, metric, spec, NULL, &err), KITH_OK);
     if (content == EMPTY) return index;
     for (int i = 0; i < N * DIM; i++) bytes[i] = (float)(i * 61 % 256);
-    assert_int_equal(kith_index_add(index, N, content == BYTES ? bytes : rows, NULL, NULL, &err),
-                     KITH_OK);
+    const float *x = content == BYTES ? bytes : rows;
+    assert_int_equal(kith_index_train(index, N, x, NULL, &err), KITH_OK);
+    assert_int_equal(kith_index_add(index, N, x, NULL, NULL, &err), KITH_OK);
     if (content != CHURNED) return index;
     for (int64_t id = 0; id < N; id += 4)
         assert_int_equal(kith_index_remove(index, 1, &id, &err), KITH_OK);
@@ -250,6 +253,7 @@ static uint8_t *small_file(const char *spec, size_t *n) {
     int64_t ids[20];
     for (int i = 0; i < 20; i++) ids[i] = 3 + 7 * ((i * 3) % 20);
     assert_int_equal(kith_index_new(&index, DIM, KITH_METRIC_L2, spec, NULL, &err), KITH_OK);
+    assert_int_equal(kith_index_train(index, N, rows, NULL, &err), KITH_OK);
     assert_int_equal(kith_index_add(index, 20, rows, ids, NULL, &err), KITH_OK);
     assert_int_equal(kith_index_remove(index, 2, ids + 4, &err), KITH_OK);
     assert_int_equal(kith_index_save(index, path, &err), KITH_OK);
@@ -258,9 +262,9 @@ static uint8_t *small_file(const char *spec, size_t *n) {
 }
 
 static void test_every_flipped_bit_is_found(void **state) {
-    static const char *const kinds[] = {"Flat,SQ8", "HNSW4"};
+    static const char *const kinds[] = {"Flat,SQ8", "HNSW4", "IVF3,RaBitQ2"};
     (void)state;
-    for (size_t s = 0; s < 2; s++) {
+    for (size_t s = 0; s < sizeof kinds / sizeof *kinds; s++) {
         size_t n;
         uint8_t *bytes = small_file(kinds[s], &n);
         for (size_t bit = 0; bit < 8 * n; bit++) {
