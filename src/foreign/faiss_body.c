@@ -308,6 +308,8 @@ static int check_made(struct wire *wire, const struct faiss_node *node) {
                (!inner || node->inner) && (!ivf || node->ivf.quantizer) &&
                    (node->kind != FAISS_REFINE || node->refine),
                "%s without the index in it", faiss_kind_name(node->kind));
+    WIRE_CHECK(wire, node->kind != FAISS_PRE_TRANSFORM || node->n_chain <= 0 || node->chain,
+               "%d transforms, which are not there", node->n_chain);
     return KITH_OK;
 }
 

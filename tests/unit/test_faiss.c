@@ -440,6 +440,7 @@ static void test_wrappers(void **state) {
     WRONG(refined.ntotal, 2);
     WRONG(transformed.n_chain, 1);
     WRONG(transformed.n_chain, -1);
+    WRONG(transformed.chain, NULL);
     WRONG(chain[1].map.n, 3);
     WRONG(chain[2].d_out, 8);
     WRONG(chain[3].A.n, 15);
