@@ -1,7 +1,7 @@
 /* The symmetric eigen solver, second part: a tridiagonal matrix by implicit QL steps.
  *
  * A QL step with Wilkinson's shift chases a bulge from row m up to row l by plane rotations (Golub & Van Loan 2013,
- * section 8.3.5, from the other end; Dubrulle 1970, EISPACK imtql2), until e[l] is negligible beside its neighbours.
+ * section 8.3.5, from the other end; Dubrulle 1970, EISPACK imtql2), until e[l] is negligible.
  * Difference: rotations are not applied to the vectors as they come, but noted, and thousands of them are then run over
  * the vectors in columns narrow enough for the second cache, each thread having columns of its own:
  *
@@ -86,19 +86,31 @@ static void step(struct ql *ql, double *d, double *e, size_t l, size_t m) {
     e[m] = 0;
 }
 
+/* What counts as no link between rows: the rounding of the largest elements. Each step brings that much noise to every
+ * row, and where a matrix is rank-deficient all values are noise: a link is then never small beside its neighbours. */
+static double negligible(size_t n, const double *d, const double *e) {
+    double most = 0;
+    for (size_t i = 0; i < n; i++) {
+        double size = fabs(d[i]) + fabs(e[i]);
+        most = size > most ? size : most;
+    }
+    return DBL_EPSILON / 2 * most;
+}
+
 /* The first row from l on that is cut off from the next. */
-static size_t block_end(size_t n, const double *d, const double *e, size_t l) {
+static size_t block_end(size_t n, const double *e, double least, size_t l) {
     size_t m = l;
-    while (m + 1 < n && fabs(e[m]) > DBL_EPSILON / 2 * (fabs(d[m]) + fabs(d[m + 1]))) m++;
+    while (m + 1 < n && fabs(e[m]) > least) m++;
     return m;
 }
 
 static bool diagonalise(struct ql *ql, double *d, double *e) {
     size_t n = ql->n;
     e[n - 1] = 0;
+    double least = negligible(n, d, e);
     for (size_t l = 0; l < n; l++) {
         size_t m;
-        for (unsigned steps = 0; (m = block_end(n, d, e, l)) != l; steps++) {
+        for (unsigned steps = 0; (m = block_end(n, e, least, l)) != l; steps++) {
             if (steps == STEPS_MAX) return false;
             if (ql->n_notes + (m - l) > ql->notes_max) run_notes(ql);
             step(ql, d, e, l, m);

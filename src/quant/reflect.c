@@ -13,7 +13,7 @@ double reflect_to_axis(size_t n, double *v, double *alpha) {
     double rest[SUMS_LANES] = {0};
     SUMS_LOOP(n - 1, rest[lane] += v[i + 1] * v[i + 1];);
     double below = sums_tree(rest);
-    if (below == 0) {
+    if (below < 0x1p-900) { /* nothing, or too little for beta to be finite */
         *alpha = v[0];
         return 0;
     }

@@ -18,7 +18,7 @@ struct reflections {
 };
 
 /* Make v the direction of a reflection that sends x to (alpha, 0, ..., 0): in place, v is x on entry, of n >= 1 elements.
- * Returns beta, 0 where x is already so. */
+ * Returns beta, 0 where x is already so but for elements below 2^-450. */
 double reflect_to_axis(size_t n, double *v, double *alpha);
 
 /* Replace each of n_rows rows x (n doubles, n apart) by H_0 H_1 ... H_(count-1) x. */

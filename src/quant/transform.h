@@ -61,6 +61,7 @@ struct transform {
     float *a;      /* d_out rows of d_in, owned; NULL for NORMALISE, CENTRE, PAD */
     float *b;      /* d_out, owned: what is added; NULL: nothing. CENTRE: minus the mean */
     float *back;   /* d_in rows of d_out, owned: the way back; NULL where there is none */
+    float *origin; /* d_in, owned: the way back is origin + back y; NULL: 0. PCA: the mean */
     float *values; /* PCA: d_in variances, falling, owned */
     struct mem_account *owner;
 };
@@ -79,10 +80,11 @@ void transform_deinit(struct transform *transform);
  *   Errors   KITH_ENONFINITE, KITH_ENOMEM. */
 int transform_set(struct transform *transform, const float *a, const float *b, kith_error *err);
 
-/* Learn from n rows of d_in floats. PCA and CENTRE look at up to 1,000 rows a dimension, OPQ at 65,536, evenly spaced.
+/* Learn from n rows of d_in floats. PCA and CENTRE look at up to 1,000 rows a dimension, OPQ at 32,768, evenly spaced.
  * What needs no training returns at once. progress counts steps of OPQ.
  *   Cost     PCA n d_in^2 / 2 multiply-adds and an eigen solution (quant/eigen.h); OPQ that, and 2 n d_out^2 a step.
- *   Errors   KITH_EEMPTY no rows; KITH_ENONFINITE (err->at the row), KITH_ERANGE a value above 2^60 in size; KITH_ENOMEM.
+ *   Errors   KITH_EEMPTY no rows; KITH_ENONFINITE (err->at the row), KITH_ERANGE a row whose squared length is
+ *            above 2^100; KITH_ENOMEM.
  *            The transform is then as it was. */
 int transform_train(struct transform *transform, size_t n, const float *rows,
                     const struct quantizer_training *how, kith_error *err);

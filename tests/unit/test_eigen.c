@@ -121,6 +121,25 @@ static void known_spectra(void **state) {
     }
 }
 
+/* Columns of any size beside each other, and empty ones: what images with a dark border have. */
+static void graded_and_empty_columns_converge(void **state) {
+    (void)state;
+    double size[MOST];
+    for (int round = 0; round < 60; round++) {
+        size_t n = 2 + bits_random(&random_state) % 60;
+        int steepest = round % 3 == 0 ? 40 : round % 3 == 1 ? 160 : 500;
+        for (size_t i = 0; i < n; i++)
+            size[i] = bits_random(&random_state) % 3 == 0
+                          ? 0
+                          : ldexp(1, -(int)(bits_random(&random_state) % (unsigned)steepest));
+        random_matrix(n, round % 2 ? 2 * n : 3, 1);
+        for (size_t i = 0; i < n; i++)
+            for (size_t j = 0; j < n; j++) a[i * n + j] *= size[i] * size[j];
+        solve(n, n, 1);
+        check(n, n);
+    }
+}
+
 static void scale_does_not_matter(void **state) {
     (void)state;
     static double before[MOST];
@@ -161,7 +180,7 @@ static void bits_never_change(void **state) {
     random_matrix(N, N / 2, 0.9);
     solve(N, N, 1);
     uint32_t crc = file_crc32c(file_crc32c(0, values, N * 8), vectors, N * N * 8);
-    if (crc != 0x84008b9cu) fail_msg("crc 0x%08x", crc);
+    if (crc != 0x508b33ceu) fail_msg("crc 0x%08x", crc);
 }
 
 static void reflections_make_axes_and_keep_lengths(void **state) {
@@ -205,6 +224,7 @@ int main(void) {
         cmocka_unit_test(reflections_make_axes_and_keep_lengths),
         cmocka_unit_test(any_matrix_is_taken_apart),
         cmocka_unit_test(known_spectra),
+        cmocka_unit_test(graded_and_empty_columns_converge),
         cmocka_unit_test(scale_does_not_matter),
         cmocka_unit_test(parts_and_threads_give_the_same_bits),
         cmocka_unit_test(bits_never_change),
