@@ -88,6 +88,16 @@ def builds(runs):
     return grid(["engine and spec", "1 thread CPU s", "wall s", "2 threads CPU s", "wall s", "speed-up"], rows)
 
 
+def kmeans(runs):
+    base = next((run for run in runs if run["label"] == "faiss plain"), None)
+    rows = [[run["label"], str(run["clusters"]), str(run["iterations"]), f"{run['cpu_s']:.2f}",
+             f"{min(run['cpu_s_all']):.2f}..{max(run['cpu_s_all']):.2f}", f"{run['objective']:.6g}",
+             f"{base['cpu_s'] / run['cpu_s']:.2f}" if base else "-",
+             f"{run['objective'] / base['objective']:.4f}" if base else "-"] for run in runs]
+    return grid(["k-means", "clusters", "iterations", "CPU s", "spread", "objective", "speed /faiss",
+                 "objective /faiss"], rows)
+
+
 def markdown(results):
     machine = results["machine"]
     out = [f"# Peers: {results['set']} ({results['metric']}, k={results['k']})", "",
@@ -103,4 +113,6 @@ def markdown(results):
         out += ["## Exact scans", "", flats(results["flats"]), ""]
     if results.get("builds"):
         out += ["## Builds", "", builds(results["builds"]), ""]
+    if results.get("kmeans"):
+        out += ["## k-means", "", kmeans(results["kmeans"]), ""]
     return "\n".join(out)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure Kith and its peers in one interleaved run, and print one table of ratios.
 
-    run.py [SET ...] [--only graphs,flats,builds] [--engines kith,faiss,...] [--spec ENGINE:SPEC ...]
+    run.py [SET ...] [--only graphs,flats,builds,kmeans] [--engines kith,faiss,...] [--spec ENGINE:SPEC ...]
 
 All drivers of a set are started, pinned to one core; then, repeat by repeat, each engine is asked for
 each ef in turn, so that whatever else the machine does falls on all of them. See README.md.
@@ -14,6 +14,7 @@ import subprocess
 import sys
 
 import data as datasets
+import kmeans
 import measure
 import report
 import suites
@@ -48,7 +49,8 @@ def measure_set(name, args):
     paths = datasets.convert(name, args.data, os.path.join(suites.BUILD, "data"))
     options = {"set": name, "k": args.k, "threads": 1, "cores": args.core, "all_cores": args.all_cores,
                "cache": os.path.join(suites.BUILD, "cache"), "huge": args.huge, "seconds": args.seconds,
-               "repeats": args.repeats, "efs": args.efs, "build_threads": (1, 2), "build_repeats": args.build_repeats}
+               "repeats": args.repeats, "efs": args.efs, "clusters": args.clusters,
+               "iterations": args.iterations, "build_threads": (1, 2), "build_repeats": args.build_repeats}
     os.makedirs(options["cache"], exist_ok=True)
     results = {"set": name, "metric": paths["metric"], "k": args.k, "repeats": args.repeats, "commit": commit(),
                "date": datetime.date.today().isoformat(),
@@ -62,6 +64,9 @@ def measure_set(name, args):
         results["flats"] = measure.flats(flat, paths, options, say)
     if "builds" in args.only:
         results["builds"] = measure.builds(graph_specs, paths, options, say)
+    if "kmeans" in args.only:
+        configs = [c for c in suites.KMEANS if not args.engines or c[0] in args.engines]
+        results["kmeans"] = kmeans.measure(configs, paths, options, say)
     return results
 
 
@@ -79,13 +84,15 @@ def read_arguments():
     comma_list = lambda text: [word for word in text.split(",") if word]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", default=sorted(suites.GRAPHS), metavar="SET")
-    parser.add_argument("--only", type=comma_list, default=["graphs", "flats"], help="graphs,flats,builds")
+    parser.add_argument("--only", type=comma_list, default=["graphs", "flats"], help="graphs,flats,builds,kmeans")
     parser.add_argument("--engines", type=comma_list, default=[], help="of " + ",".join(suites.DRIVERS))
     parser.add_argument("--spec", action="append", default=[], metavar="ENGINE:SPEC",
                         help="measure this instead of the suite's specs of ENGINE; may be repeated")
     parser.add_argument("--efs", type=lambda text: [int(word) for word in text.split(",")], default=suites.EFS)
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--clusters", type=int, default=1024, help="of k-means")
+    parser.add_argument("--iterations", type=int, default=10, help="of k-means")
     parser.add_argument("--build-repeats", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0.2, help="least time of one measurement")
     parser.add_argument("--core", default=cores[-1])

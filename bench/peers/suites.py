@@ -4,6 +4,7 @@ import os
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
 BUILD = os.environ.get("KITH_PEERS_BUILD", os.path.join(ROOT, "build-peers"))
+KITH = os.environ.get("KITH_BUILD", os.path.join(ROOT, "build"))
 PYTHON = os.path.join(BUILD, "venv", "bin", "python")
 
 DRIVERS = {
@@ -40,6 +41,8 @@ GRAPHS = {
         ("usearch", "M=16,efc=200,type=i8"),
     ],
 }
+
+KMEANS = [("kith", "random"), ("kith", "++"), ("faiss", "plain"), ("faiss", "super")]
 
 FLATS = [("kith", "Flat"), ("kith", "Flat,SQ8"), ("faiss", "Flat")]
 

@@ -12,6 +12,7 @@
 
 #define N_ITERATIONS      25u
 #define ROWS_PER_CENTROID 256u
+#define BALANCE_ROUNDS    6u
 
 /* ---- options ----------------------------------------------------------------------------------- */
 
@@ -145,6 +146,19 @@ static uint32_t iterate(struct kmeans_run *run) {
     }
 }
 
+/* Means of balanced clusters, until they rest. */
+static int balance(struct kmeans_run *run, kith_error *err) {
+    const struct kmeans_found found = {1, run->assign, run->dist};
+    for (uint32_t round = 0; round < BALANCE_ROUNDS; round++) {
+        kmeans_set_update(&run->set);
+        TRY(kmeans_balance_source(&run->set, &run->source, run->options->balance, &found,
+                                  run->threads, err));
+        if (kmeans_regroup(run) == 0) break;
+        kmeans_update(run);
+    }
+    return KITH_OK;
+}
+
 static void report_sizes(const struct kmeans_run *run, struct kmeans_report *report) {
     double squares = 0;
     report->largest = report->n_empty = 0;
@@ -186,6 +200,7 @@ int kmeans_train(const struct kmeans_options *options, const struct kmeans_rows 
     TRY_DONE(check_rows(&run, err));
     TRY_DONE(kmeans_start(&run, err));
     uint32_t iterations = iterate(&run);
+    if (options->balance > 0) TRY_DONE(balance(&run, err));
     if (report) {
         *report = (struct kmeans_report){.objective = objective_of(&run),
                                          .iterations = iterations,

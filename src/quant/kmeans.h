@@ -48,7 +48,7 @@ struct kmeans_options {
         max_rows_per_centroid; /* train on a random sample of at most so many rows a centroid; 0: 256 */
     enum kmeans_start start;
     bool spherical; /* centroids are unit vectors, the nearest is that of the largest dot product */
-    /* > 0: sizes of clusters are held to about (1 + balance) n / k; 0: they fall as they may. */
+    /* > 0: no cluster has more than (1 + balance) n / k rows (kmeans_balance); 0: they fall as they may. */
     double balance;
     double
         tolerance; /* stop when an iteration lowers the objective by less than this share of it; 0: never */
@@ -62,7 +62,7 @@ struct kmeans_options {
 struct kmeans_report {
     double
         objective; /* sum of the rows' distances from the centroids returned, in their clusters */
-    uint32_t iterations; /* made */
+    uint32_t iterations; /* made, not counting those that balance */
     size_t n_rows;       /* trained on */
     size_t repairs;      /* empty clusters that were given a row */
     size_t
@@ -114,5 +114,18 @@ int kmeans_find(const struct kmeans_set *set, const struct kmeans_rows *rows,
 size_t kmeans_find_bytes(const struct kmeans_set *set, size_t n, size_t most);
 void kmeans_find_block(const struct kmeans_set *set, size_t n, const float *rows,
                        const struct kmeans_found *found, void *scratch);
+
+/* ---- lists of bounded length ------------------------------------------------------------------- */
+
+/* Rows to centroids, none with more than kmeans_capacity rows, at a sum of distances that is near the least.
+ *   Shape    which[n]; dist[n] law distances.
+ *   Threads  as asked; one answer.
+ *   Cost     kmeans_find of 16, and some passes over its result, which takes 160 bytes a row.
+ *   Errors   those of kmeans_find; KITH_EINVAL a slack below 0.
+ *   Source   the auction of Bertsekas 1988, over the nearest 16; docs/papers.md. */
+int kmeans_balance(const struct kmeans_set *set, const struct kmeans_rows *rows, double slack,
+                   uint32_t threads, uint32_t *which, float *dist, kith_error *err);
+/* max(ceil(n / k), floor((1 + slack) n / k)) */
+size_t kmeans_capacity(size_t n, size_t k, double slack);
 
 #endif

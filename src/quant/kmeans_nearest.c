@@ -110,14 +110,15 @@ static void find_part(void *context, uint32_t worker, size_t begin, size_t end) 
     find(job->set, n, rows, &found, scratch);
 }
 
-int kmeans_find(const struct kmeans_set *set, const struct kmeans_rows *rows,
-                const struct kmeans_found *found, uint32_t threads, kith_error *err) {
+int kmeans_find_source(const struct kmeans_set *set, const struct kmeans_source *source,
+                       const struct kmeans_found *found, uint32_t threads, kith_error *err) {
+    const struct kmeans_rows *rows = source->rows;
     if (rows->dim != set->dim)
         return FAIL(err, KITH_EDIM, "rows of dim %zu, centroids of %zu", rows->dim, set->dim);
     if (found->most < 1 || found->most > set->k)
         return FAIL(err, KITH_EK, "%zu nearest of %zu centroids", found->most, set->k);
-    struct find_job job = {.set = set, .source = {rows, NULL, rows->n}, .found = found, .err = err};
-    job.block = rows->n < KMEANS_BLOCK ? rows->n : KMEANS_BLOCK;
+    struct find_job job = {.set = set, .source = *source, .found = found, .err = err};
+    job.block = source->n < KMEANS_BLOCK ? source->n : KMEANS_BLOCK;
     if (job.block == 0) return KITH_OK;
     job.bytes = kmeans_find_bytes(set, job.block, found->most) +
                 bits_round_up((kmeans_room(rows, job.block) + 1) * sizeof(float), 64);
@@ -125,7 +126,13 @@ int kmeans_find(const struct kmeans_set *set, const struct kmeans_rows *rows,
     job.scratch = mem_new(set->owner, threads * job.bytes);
     if (!job.scratch)
         return FAIL(err, KITH_ENOMEM, "no memory to find the nearest of %zu centroids", set->k);
-    thread_for(threads, rows->n, job.block, find_part, &job);
+    thread_for(threads, source->n, job.block, find_part, &job);
     mem_free(set->owner, job.scratch, threads * job.bytes);
     return atomic_load_explicit(&job.code, memory_order_relaxed);
+}
+
+int kmeans_find(const struct kmeans_set *set, const struct kmeans_rows *rows,
+                const struct kmeans_found *found, uint32_t threads, kith_error *err) {
+    const struct kmeans_source source = {rows, NULL, rows->n};
+    return kmeans_find_source(set, &source, found, threads, err);
 }
