@@ -101,6 +101,8 @@ static void run_tile(struct bench *b) {
 RUN_BITS(8)
 RUN_BITS(6)
 RUN_BITS(4)
+RUN_BITS(2)
+RUN_BITS(1)
 static void run_hamming_rows(struct bench *b) {
     for (size_t i = 0; i < b->n; i += 256)
         b->kern->hamming_rows((const uint8_t *)b->codes, (const uint8_t *)b->rows + i * b->stride,
@@ -138,6 +140,15 @@ static void run_fastscan(struct bench *b) {
     }
 }
 static void run_to_f32(struct bench *b) { b->kern->to_f32[b->type](b->rows, b->dim, b->out); }
+static void run_lattice_fit(struct bench *b) {
+    static const float scales[4] = {1, 1.1f, 1.2f, 1.3f};
+    float sums[8];
+    b->kern->lattice_fit(b->queries, b->dim / 16 * 16, scales, 7, sums, sums + 4);
+    sink += (uint64_t)(sums[0] > sums[1]);
+}
+static void run_subset_tables(struct bench *b) {
+    b->kern->subset_tables(b->queries, b->dim / 4 * 4, 1, b->queries + b->dim, b->panels);
+}
 static void run_encode_u8(struct bench *b) {
     b->kern->encode_u8(b->queries, b->queries + b->dim, b->queries + 2 * b->dim, b->dim,
                        (uint8_t *)b->out);
@@ -288,6 +299,10 @@ static void bench_codes(struct bench *b) {
     line_sets(b, "list u6s8", run_u6_list, half_lines * 48, half_lines * 48 + 4);
     line_sets(b, "rows u4s8", run_u4_rows, half_lines * 32, half_lines * 32);
     line_sets(b, "list u4s8", run_u4_list, half_lines * 32, half_lines * 32);
+    line_sets(b, "rows u2s8", run_u2_rows, half_lines * 16, half_lines * 16);
+    line_sets(b, "list u2s8", run_u2_list, half_lines * 16, half_lines * 16);
+    line_sets(b, "rows u1s8", run_u1_rows, half_lines * 8, half_lines * 8);
+    line_sets(b, "list u1s8", run_u1_list, half_lines * 8, half_lines * 8);
     line_sets(b, "rows hamming", run_hamming_rows, half_lines * 8, half_lines * 8 + 4);
     line_sets(b, "list hamming", run_hamming_list, half_lines * 8, half_lines * 8 + 4);
     size_t nibbles =
@@ -322,6 +337,8 @@ static void bench_codes(struct bench *b) {
         line_rate(b, name, run_to_f32, (double)b->dim, "G elements/s");
     }
     line_rate(b, "encode_u8", run_encode_u8, (double)b->dim, "G elements/s");
+    line_rate(b, "lattice_fit", run_lattice_fit, 4 * (double)b->dim, "G elements and scales/s");
+    line_rate(b, "subset_tables", run_subset_tables, (double)b->dim / 4, "G tables/s");
 }
 
 static void *slab(size_t bytes) {
