@@ -524,6 +524,7 @@ int main(void) {
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_list_sizes),
         cmocka_unit_test(test_wrappers),
+        cmocka_unit_test(test_made_wrong),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_put_fails),
         cmocka_unit_test(test_save),
