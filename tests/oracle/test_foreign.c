@@ -280,7 +280,7 @@ static void check_folder(const struct folder *folder) {
 
 static void test_ours(void **state) {
     (void)state;
-    assert_int_equal(ours.n_want, 44);
+    assert_int_equal(ours.n_want, 48);
     check_folder(&ours);
 }
 
