@@ -105,12 +105,12 @@ struct kern_fastscan {
 };
 
 /* n rows with k vectors of dim elements stored by columns: element d of vector j at columns[d * k + j], k a multiple of
- * 16. out[i * k + j] goes on from what it holds, for d = 0, 1, ...: dot  fma(x[i][d], element, out), l1  out +
+ * 16. out[i * k + j] begins as start[j], or, start NULL, goes on from what it holds, for d = 0, 1, ...: dot  fma(x[i][d], element, out), l1  out +
  * |x[i][d] - element|, one after the other, the same bits at every instruction set. */
 struct kern_columns {
     const float *x; /* n rows, stride floats apart */
     size_t stride, n;
-    const float *columns;
+    const float *columns, *start;
     size_t k, dim;
     float *out; /* n x k */
 };
@@ -143,7 +143,7 @@ struct kern {
     void (*fastscan)(const struct kern_fastscan *scan);
     void (*columns_dot)(const struct kern_columns *columns);
     void (*columns_l1)(const struct kern_columns *columns);
-    /* Number of the first of the largest of n floats, n a multiple of 16; 0 where any is NaN or any number. */
+    /* Number of the first of the largest of n floats, n a multiple of 16, at most 2^24; any below n where one is NaN. */
     size_t (*largest)(const float *x, size_t n);
     kern_lookup_rows_fn lookup8_rows, lookup4_rows;
     kern_lookup_list_fn lookup8_list, lookup4_list;

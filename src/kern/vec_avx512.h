@@ -54,6 +54,11 @@ VEC f32x16 f32x16_fma(f32x16 a, f32x16 b, f32x16 c) { return _mm512_fmadd_ps(a, 
 VEC f32x16 f32x16_abs(f32x16 a) { return _mm512_abs_ps(a); }
 VEC unsigned f32x16_le(f32x16 a, f32x16 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
 
+VEC f32x16 f32x16_pick(f32x16 a, f32x16 b, f32x16 x, f32x16 y) {
+    return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), x);
+}
+VEC float f32x16_top(f32x16 a) { return _mm512_reduce_max_ps(a); }
+
 VEC void f32x16_store(float *p, f32x16 a) { _mm512_storeu_ps(p, a); }
 VEC void f32x16_store_f16(uint16_t *p, f32x16 a) {
     _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));

@@ -102,6 +102,13 @@ VEC unsigned f32x16_le(f32x16 a, f32x16 b) {
     NEON_EACH(i) mask |= vaddvq_u32(vandq_u32(vcleq_f32(a.v[i], b.v[i]), bit)) << (4 * i);
     return mask;
 }
+VEC f32x16 f32x16_pick(f32x16 a, f32x16 b, f32x16 x, f32x16 y) {
+    NEON_EACH(i) y.v[i] = vbslq_f32(vcgtq_f32(a.v[i], b.v[i]), x.v[i], y.v[i]);
+    return y;
+}
+VEC float f32x16_top(f32x16 a) {
+    return vmaxvq_f32(vmaxq_f32(vmaxq_f32(a.v[0], a.v[1]), vmaxq_f32(a.v[2], a.v[3])));
+}
 VEC void f32x16_store(float *p, f32x16 a) { NEON_EACH(i) vst1q_f32(p + 4 * i, a.v[i]); }
 VEC void f32x16_store_f16(uint16_t *p, f32x16 a) {
     NEON_EACH(i) vst1_u16(p + 4 * i, vreinterpret_u16_f16(vcvt_f16_f32(a.v[i])));

@@ -3,7 +3,7 @@
  * The words (all levels have the same):
  *   f32x16   zero, set1, load_{f32,f16,bf16,i8,u8}, load_tail_* (n = 1..15 elements, nothing else is read, the
  *            missing ones are 0), add, sub, mul, fma(a,b,c) = a*b+c rounded once, abs, min, max, le (a 16-bit
- *            mask), store, store_{f16,bf16,u8,s8}, reduce4 (four trees of 16 lanes), hadamard (for stride 1, 2, 4,
+ *            mask), pick, top, store, store_{f16,bf16,u8,s8}, reduce4 (four trees of 16 lanes), hadamard (for stride 1, 2, 4,
  *            8: lanes a, b that lie stride apart become a + b, a - b)
  *   i32x16   zero, add, to_f32, reduce4, store
  *   s8x64    64 bytes of a query made ready; dot_u8 adds the products with 64 codes of a row; s8x32, half_u8: 32
@@ -96,6 +96,16 @@ LAW f32x16 f32x16_fma(f32x16 a, f32x16 b, f32x16 c) {
 VEC f32x16 f32x16_abs(f32x16 a) {
     for (int i = 0; i < 16; i++) a.v[i] = fabsf(a.v[i]);
     return a;
+}
+/* Lanes a > b ? x : y; the largest lane, where none is NaN. */
+LAW f32x16 f32x16_pick(f32x16 a, f32x16 b, f32x16 x, f32x16 y) {
+    for (int i = 0; i < 16; i++) y.v[i] = a.v[i] > b.v[i] ? x.v[i] : y.v[i];
+    return y;
+}
+VEC float f32x16_top(f32x16 a) {
+    float top = a.v[0];
+    for (int i = 1; i < 16; i++) top = a.v[i] > top ? a.v[i] : top;
+    return top;
 }
 VEC unsigned f32x16_le(f32x16 a, f32x16 b) {
     unsigned mask = 0;

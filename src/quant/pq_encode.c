@@ -12,8 +12,6 @@ void pq_nearest(const struct pq *pq, uint32_t j, const struct pq_rows *rows, uin
     const struct kern *kern = kern_get();
     float moved[PQ_ROWS * PQ_PIECE], near[PQ_ROWS * 256];
     struct kern_columns c = {.x = moved, .stride = PQ_PIECE, .n = rows->n, .k = pq->k, .out = near};
-    for (size_t i = 0; i < rows->n; i++)
-        memcpy(near + i * pq->k, pq->start + (size_t)j * pq->k, pq->k * sizeof *near);
     for (size_t at = 0; at < pq->part; at += PQ_PIECE) {
         const size_t first = (size_t)j * pq->part + at;
         c.dim = pq->part - at < PQ_PIECE ? pq->part - at : PQ_PIECE;
@@ -25,6 +23,7 @@ void pq_nearest(const struct pq *pq, uint32_t j, const struct pq_rows *rows, uin
             }
         }
         c.columns = pq->columns + first * pq->k;
+        c.start = at == 0 ? pq->start + (size_t)j * pq->k : NULL;
         kern->columns_dot(&c);
     }
     for (size_t i = 0; i < rows->n; i++) index[i] = (uint8_t)kern->largest(near + i * pq->k, pq->k);

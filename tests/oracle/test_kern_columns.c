@@ -20,19 +20,21 @@ static void check_floats(const struct kern *kern, const char *what, const float 
 
 static void plain_columns(const struct kern_columns *c, bool l1) {
     for (size_t i = 0; i < c->n; i++)
-        for (size_t j = 0; j < c->k; j++)
+        for (size_t j = 0; j < c->k; j++) {
+            if (c->start) c->out[i * c->k + j] = c->start[j];
             for (size_t d = 0; d < c->dim; d++) {
                 float x = c->x[i * c->stride + d], y = c->columns[d * c->k + j];
                 float *out = c->out + i * c->k + j;
                 *out = l1 ? *out + fabsf(x - y) : fmaf(x, y, *out);
             }
+        }
 }
 
 static void columns_follow_the_law(void **state) {
     (void)state;
     struct guard rows = guard_new(MAX_ROWS * (MAX_DIM + 9) * 4),
                  columns = guard_new(MAX_DIM * MAX_K * 4), out = guard_new(MAX_ROWS * MAX_K * 4);
-    static float start[MAX_ROWS * MAX_K], want[MAX_ROWS * MAX_K];
+    static float start[MAX_ROWS * MAX_K + MAX_K], want[MAX_ROWS * MAX_K];
     for (size_t round = 0; round < 200; round++) {
         struct kern_columns c = {.n = random_below(MAX_ROWS + 1), .dim = random_below(MAX_DIM)};
         enum values class = (enum values)(round % VALUE_CLASSES);
@@ -42,9 +44,10 @@ static void columns_follow_the_law(void **state) {
         float *y = guard_end(&columns, c.dim * c.k * 4);
         random_row(y, KITH_TYPE_F32, c.dim * c.k, class);
         for (size_t i = 0; i < c.n; i++) random_row(x + i * c.stride, KITH_TYPE_F32, c.dim, class);
-        random_row(start, KITH_TYPE_F32, c.n * c.k, class);
+        random_row(start, KITH_TYPE_F32, c.n * c.k + c.k, class);
         c.x = x;
         c.columns = y;
+        if (random_below(2)) c.start = start;
         for (int l1 = 0; l1 < 2; l1++) {
             memcpy(want, start, sizeof want);
             c.out = want;
