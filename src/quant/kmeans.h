@@ -36,7 +36,7 @@ struct kmeans_rows {
 
 enum kmeans_start {
     KMEANS_RANDOM,    /* k rows, each as likely */
-    KMEANS_PLUS_PLUS, /* k-means++ over at most 16 k rows: Arthur & Vassilvitskii 2007 */
+    KMEANS_PLUS_PLUS, /* k-means++ over 4 k to 16 k rows: Arthur & Vassilvitskii 2007 */
     KMEANS_GIVEN,     /* what is in `centroids` (finite; spherical: of length 1) */
 };
 

@@ -1,7 +1,7 @@
 /* First centroids: rows, drawn at random or by k-means++.
  *
  * k-means++ (Arthur & Vassilvitskii 2007) draws each next centroid from the rows, each as likely as its distance from the
- * nearest centroid so far; under spherical training as |x| (1 - cos). It runs over at most PLUS_PLUS_ROWS rows a centroid,
+ * nearest centroid so far; under spherical training as |x| (1 - cos). It runs over ROWS_MIN to ROWS_MAX rows a centroid,
  * drawn beforehand: its cost is rows times centroids times dim. Under L2 a row x of distance d from its nearest centroid a
  * needs no look at a new one, c, when l2sq(a, c) >= 4 d (Elkan 2003, Lemma 1; Raff 2021 for k-means++). */
 #include <string.h>
@@ -13,8 +13,10 @@
 #include "quant/kmeans_run.h"
 #include "quant/sums.h"
 
-#define PLUS_PLUS_ROWS 16u
-#define PART           256u /* rows a thread takes at once */
+#define ROWS_MIN 4u /* a centroid, for k-means++ */
+#define ROWS_MAX 16u
+#define FLOATS   ((size_t)4 << 20) /* that a third cache holds */
+#define PART     256u              /* rows a thread takes at once */
 
 struct plus_plus {
     struct kmeans_run *run;
@@ -100,7 +102,10 @@ static void run_plus_plus(struct plus_plus *plus) {
 
 static int start_plus_plus(struct kmeans_run *run, kith_error *err) {
     struct plus_plus plus = {.run = run};
-    plus.n = run->n / PLUS_PLUS_ROWS < run->k ? run->n : PLUS_PLUS_ROWS * run->k;
+    plus.n = FLOATS / run->dim;
+    if (plus.n < ROWS_MIN * run->k) plus.n = ROWS_MIN * run->k;
+    if (plus.n > ROWS_MAX * run->k) plus.n = ROWS_MAX * run->k;
+    if (plus.n > run->n) plus.n = run->n;
     const size_t bytes = plus.n * 16 + run->k * sizeof(float);
     uint32_t *block = mem_new(run->owner, bytes);
     if (!block) return FAIL(err, KITH_ENOMEM, "no memory for k-means++ over %zu rows", plus.n);
