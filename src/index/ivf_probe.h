@@ -1,4 +1,4 @@
-/* One query on its way through inverted lists. Private to ivf_search.c and ivf_range.c. */
+/* One query on its way through inverted lists. Private to ivf_*.c. */
 #ifndef KITH_INDEX_IVF_PROBE_H
 #define KITH_INDEX_IVF_PROBE_H
 
@@ -15,7 +15,7 @@ struct probe {
     const struct search_call *call;
     const float *query;
     float *x;              /* the query as it is coded */
-    int64_t *list;         /* nlist places */
+    int64_t *list;         /* as many places as probe_begin was told */
     float *list_dist;      /* of the centres */
     uint32_t n_lists;      /* in list, found so far */
     struct scorer plain;   /* lists of plain codes */
@@ -30,6 +30,24 @@ struct probe {
 /* Make ready, in the epoch, where a model is; scratch is the slot's. */
 int probe_init(struct probe *probe, const struct ivf *ivf, const struct scan_query *query,
                struct scan_slot *slot, kith_error *err);
+/* The same apart, for several queries at once: what all have in common, then each with probe_bytes of scratch, 64-byte
+ * aligned, and places for n_lists lists. */
+void probe_open(struct probe *probe, const struct ivf *ivf, const struct search_call *call);
+size_t probe_bytes(const struct probe *probe, uint32_t n_lists);
+void probe_begin(struct probe *probe, const float *query, uint32_t n_lists, uint8_t *memory);
+
+/* How many lists a call reads. */
+uint32_t probe_count(const struct ivf_model *model, const struct search_call *call);
+/* Find the lists and scan them, and more than nprobe where a filter or short lists leave less than was asked for. */
+int probe_lists(struct probe *probe, kith_error *err);
+/* Offer a chunk's rows to the heap; the distance is its list's centre's. */
+void probe_scan(struct probe *probe, const struct ivf_chunk *chunk, float list_dist);
+/* Re-rank where originals are kept, and write the k nearest. */
+void probe_finish(struct probe *probe, int64_t *ids, float *dists);
+/* scan_settled's run for several queries without a filter (ivf_batch.c). */
+int ivf_batch(struct scan_query *query, struct scan_slot *slot, kith_error *err);
+/* What the coarse index is asked for n lists. */
+struct search_call probe_coarse_call(const struct ivf_model *model, uint32_t n);
 /* The n nearest lists into probe->list. */
 int probe_find_lists(struct probe *probe, uint32_t n, kith_error *err);
 

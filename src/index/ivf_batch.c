@@ -1,0 +1,144 @@
+/* Several queries at once, list by list: a chunk is read from memory once for all queries that want its list.
+ *
+ *     queries --coarse--> (list, query) pairs --counting sort--> for each list, for each chunk: its queries
+ *
+ * In two rounds: the nearest lists of each query first, so that all heaps are near their end when the many others come.
+ * A query that has fewer than k rows after its lists goes on alone. Results are those of single queries. */
+#include "base/clock.h"
+#include "index/ivf_probe.h"
+
+#define BATCH_BYTES ((size_t)32 << 20) /* of scratch, for queries together */
+#define FIRST_SHARE 8u /* one list in so many is read in the first round, at least one */
+
+struct batch {
+    const struct scan_query *query;
+    const struct probe *common;
+    struct probe *probe; /* n */
+    size_t first, n;     /* of query's */
+    uint32_t nprobe;
+    int64_t *list; /* n x nprobe */
+    float *dist;   /* of their centres */
+    float *x;      /* n queries as they are coded */
+    uint32_t
+        *start; /* nlist + 1: where a list's part of pair begins, after sort_pairs where it ends */
+    uint32_t *pair; /* query * nprobe + place */
+};
+
+/* Pairs of places [from, to) of every query, by list. */
+static void sort_pairs(struct batch *batch, uint32_t from, uint32_t to) {
+    uint32_t nlist = batch->common->model->nlist, at = 0;
+    for (uint32_t list = 0; list <= nlist; list++) batch->start[list] = 0;
+    for (size_t q = 0; q < batch->n; q++)
+        for (uint32_t place = from; place < to; place++)
+            batch->start[batch->list[q * batch->nprobe + place]]++;
+    for (uint32_t list = 0; list <= nlist; list++) {
+        uint32_t n = batch->start[list];
+        batch->start[list] = at;
+        at += n;
+    }
+    for (size_t q = 0; q < batch->n; q++)
+        for (uint32_t place = from; place < to; place++) {
+            size_t pair = q * batch->nprobe + place;
+            batch->pair[batch->start[batch->list[pair]]++] = (uint32_t)pair;
+        }
+}
+
+static int scan_round(struct batch *batch, uint32_t from, uint32_t to, kith_error *err) {
+    const struct ivf_model *model = batch->common->model;
+    const uint64_t deadline = batch->query->call->deadline;
+    sort_pairs(batch, from, to);
+    for (uint32_t i = 0, at = 0; i < model->nlist; at = batch->start[i], i++) {
+        const struct ivf_list *list = ivf_list_of(model, i);
+        if (deadline && clock_ns() > deadline) {
+            scan_deadline_fail(err);
+            return KITH_EDEADLINE;
+        }
+        for (uint32_t c = 0; list && c < list->n_chunks; c++)
+            for (uint32_t p = at; p < batch->start[i]; p++)
+                probe_scan(&batch->probe[batch->pair[p] / batch->nprobe], &list->chunk[c],
+                           batch->dist[batch->pair[p]]);
+    }
+    return KITH_OK;
+}
+
+static int scan_rounds(struct batch *batch, kith_error *err) {
+    struct kith_index *coarse = batch->common->model->coarse;
+    const struct search_call call = probe_coarse_call(batch->common->model, batch->nprobe);
+    uint32_t first = (batch->nprobe + FIRST_SHARE - 1) / FIRST_SHARE;
+    TRY(coarse->ops->search(coarse, &call, batch->n, batch->x, batch->list, batch->dist, err));
+    TRY(scan_round(batch, 0, first, err));
+    return first < batch->nprobe ? scan_round(batch, first, batch->nprobe, err) : KITH_OK;
+}
+
+/* Parts of the slot's scratch, and with memory where they are; returns how many bytes. */
+static size_t lay_out(struct batch *batch, uint8_t *memory) {
+    size_t n = batch->n, pairs = n * batch->nprobe, each = probe_bytes(batch->common, 0);
+    size_t dim = batch->query->rows->config.dim, nlist = batch->common->model->nlist;
+    size_t list = bits_round_up(n * sizeof(struct probe), 64);
+    size_t dist = bits_round_up(list + pairs * sizeof(int64_t), 64);
+    size_t start = bits_round_up(dist + pairs * sizeof(float), 64);
+    size_t pair = bits_round_up(start + (nlist + 1) * sizeof(uint32_t), 64);
+    size_t x = bits_round_up(pair + pairs * sizeof(uint32_t), 64);
+    size_t scratch = bits_round_up(x + n * dim * sizeof(float), 64);
+    if (!memory) return scratch + n * each;
+    batch->probe = (struct probe *)(void *)memory;
+    batch->list = (int64_t *)(void *)(memory + list);
+    batch->dist = (float *)(void *)(memory + dist);
+    batch->start = (uint32_t *)(void *)(memory + start);
+    batch->pair = (uint32_t *)(void *)(memory + pair);
+    batch->x = (float *)(void *)(memory + x);
+    for (size_t q = 0; q < n; q++) {
+        const float *from = batch->query->queries + (batch->first + q) * dim;
+        batch->probe[q] = *batch->common;
+        probe_begin(&batch->probe[q], from, 0, memory + scratch + q * each);
+        ivf_code_vector(&batch->common->model->code, dim, from, batch->x + q * dim);
+    }
+    return scratch + n * each;
+}
+
+/* A query that its lists left short, by itself. */
+static int search_alone(const struct scan_query *all, size_t q, struct scan_slot *slot,
+                        kith_error *err) {
+    size_t dim = all->rows->config.dim, k = all->call->k;
+    struct scan_query one = *all;
+    struct probe probe;
+    one.queries += q * dim;
+    TRY(probe_init(&probe, all->context, &one, slot, err));
+    TRY(probe_lists(&probe, err));
+    probe_finish(&probe, all->ids + q * k, all->dists ? all->dists + q * k : NULL);
+    return KITH_OK;
+}
+
+/* Those left short are marked by their first id, and come last: they use the same scratch. */
+static int search_some(struct batch *batch, struct scan_slot *slot, kith_error *err) {
+    const struct scan_query *query = batch->query;
+    size_t k = query->call->k, last = batch->first + batch->n;
+    if (!scan_slot_grow(query->rows, &slot->batch, &slot->batch_bytes, lay_out(batch, NULL)))
+        return FAIL(err, KITH_ENOMEM, "no memory to search with %zu queries at once", batch->n);
+    lay_out(batch, slot->batch);
+    TRY(scan_rounds(batch, err));
+    for (size_t q = batch->first; q < last; q++) {
+        struct probe *probe = &batch->probe[q - batch->first];
+        if (probe->heap.n < k)
+            query->ids[q * k] = KITH_NO_ID;
+        else
+            probe_finish(probe, query->ids + q * k, query->dists ? query->dists + q * k : NULL);
+    }
+    for (size_t q = batch->first; q < last; q++)
+        if (query->ids[q * k] == KITH_NO_ID) TRY(search_alone(query, q, slot, err));
+    return KITH_OK;
+}
+
+int ivf_batch(struct scan_query *query, struct scan_slot *slot, kith_error *err) {
+    struct probe common;
+    struct batch batch = {.query = query, .common = &common};
+    probe_open(&common, query->context, query->call);
+    batch.nprobe = probe_count(common.model, query->call);
+    size_t most = BATCH_BYTES / (probe_bytes(&common, 0) + sizeof common + batch.nprobe * 16u);
+    most = most < 1 ? 1 : most;
+    for (; batch.first < query->n; batch.first += batch.n) {
+        batch.n = query->n - batch.first < most ? query->n - batch.first : most;
+        TRY(search_some(&batch, slot, err));
+    }
+    return KITH_OK;
+}

@@ -1,0 +1,243 @@
+/* A query among lists: its scratch, the lists it reads, scores of a chunk, and candidates again on the originals. */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "index/ivf_probe.h"
+
+#define COARSE_EF    64u /* at least, or COARSE_WIDER times nprobe */
+#define COARSE_WIDER 2u
+#define PASSING_MORE 4u /* filtered: go on until so many times the candidates have passed */
+
+/* ---- scratch --------------------------------------------------------------------------------------- */
+
+/* Parts of one block, or with NULL how many bytes it has. */
+static size_t lay_out(struct probe *probe, uint32_t n_lists, uint8_t *memory) {
+    const struct ivf_code *code = &probe->model->code;
+    size_t dim = probe->ivf->index.rows.config.dim, at = 0;
+    size_t x = at;
+    at = bits_round_up(at + dim * sizeof(float), 64);
+    size_t list = at;
+    at = bits_round_up(at + n_lists * sizeof(int64_t), 64);
+    size_t dist = at;
+    at = bits_round_up(at + n_lists * sizeof(float), 64);
+    size_t hits = at;
+    at = bits_round_up(at + probe->heap.k * sizeof(struct scan_hit), 64);
+    size_t scorer = at;
+    at += bits_round_up(code->quantizer ? code->quantizer->ops->scorer_bytes(code->quantizer)
+                                        : scorer_bytes(&code->plain),
+                        64);
+    size_t exact = at;
+    if (probe->refines) at += bits_round_up(scorer_bytes(store_exact_code(probe->store)), 64);
+    if (!memory) return at;
+    probe->x = (float *)(void *)(memory + x);
+    probe->list = (int64_t *)(void *)(memory + list);
+    probe->list_dist = (float *)(void *)(memory + dist);
+    probe->heap.hits = (struct scan_hit *)(void *)(memory + hits);
+    probe->quantized = memory + scorer;
+    if (code->quantizer)
+        code->quantizer->ops->scorer_init(code->quantizer, memory + scorer);
+    else
+        scorer_init(&probe->plain, &code->plain, memory + scorer);
+    if (probe->refines) scorer_init(&probe->exact, store_exact_code(probe->store), memory + exact);
+    return at;
+}
+
+/* How many candidates are scored again, as a multiple of k, unless the caller says. */
+static float oversample_of(const struct quantizer *quantizer) {
+    switch (quantizer->spec.kind) {
+    case QUANT_PQ: return quantizer->spec.bits == 4 ? 8.0f : 4.0f;
+    case QUANT_RABITQ:
+        return quantizer->spec.bits == 1 ? 16.0f : quantizer->spec.bits < 4 ? 4.0f : 2.0f;
+    case QUANT_BINARY: return 16.0f;
+    default: return quantizer->spec.bits < 6 ? 4.0f : 2.0f;
+    }
+}
+
+static uint32_t candidates_of(const struct probe *probe) {
+    const struct search_call *call = probe->call;
+    if (!probe->refines) return call->k;
+    float factor =
+        call->oversample > 0 ? call->oversample : oversample_of(probe->model->code.quantizer);
+    double n = ceil((double)factor * call->k);
+    uint32_t most = atomic_load_explicit(&probe->ivf->index.rows.n_live, memory_order_acquire);
+    return n < call->k ? call->k : n > (double)most && most >= call->k ? most : (uint32_t)n;
+}
+
+void probe_open(struct probe *probe, const struct ivf *ivf, const struct search_call *call) {
+    const struct rows *rows = &ivf->index.rows;
+    *probe = (struct probe){.ivf = ivf,
+                            .model = ivf_model_of(ivf),
+                            .store = rows_store(rows),
+                            .n_rows = atomic_load_explicit(&rows->n, memory_order_acquire),
+                            .call = call};
+    probe->refines = probe->model->code.quantizer && ivf->refine;
+    probe->heap.k = candidates_of(probe);
+}
+
+size_t probe_bytes(const struct probe *probe, uint32_t n_lists) {
+    struct probe measured = *probe;
+    return lay_out(&measured, n_lists, NULL);
+}
+
+void probe_begin(struct probe *probe, const float *query, uint32_t n_lists, uint8_t *memory) {
+    const struct ivf_model *model = probe->model;
+    lay_out(probe, n_lists, memory);
+    probe->query = query;
+    ivf_code_vector(&model->code, probe->ivf->index.rows.config.dim, query, probe->x);
+    if (model->code.quantizer) {
+        struct quantizer_scorer *scorer = (struct quantizer_scorer *)(void *)probe->quantized;
+        model->code.quantizer->ops->set_query(scorer, probe->x);
+    } else {
+        scorer_set_query(&probe->plain, probe->query);
+    }
+}
+
+int probe_init(struct probe *probe, const struct ivf *ivf, const struct scan_query *query,
+               struct scan_slot *slot, kith_error *err) {
+    probe_open(probe, ivf, query->call);
+    uint32_t nlist = probe->model->nlist;
+    if (!scan_slot_grow(query->rows, &slot->batch, &slot->batch_bytes, probe_bytes(probe, nlist)))
+        return FAIL(err, KITH_ENOMEM, "no memory to search %u lists", nlist);
+    probe_begin(probe, query->queries, nlist, slot->batch);
+    return KITH_OK;
+}
+
+/* ---- a list ------------------------------------------------------------------------------------------ */
+
+static inline void offer(struct probe *probe, uint32_t row, float dist) {
+    if (!probe_may_return(probe, row)) return;
+    heap_push(&probe->heap, dist,
+              probe->refines ? (int64_t)row : rows_id(&probe->ivf->index.rows, row));
+}
+
+/* A float not below x + y, both finite or infinite. */
+static float sum_up(float x, float y) { return nextafterf(x + y, INFINITY); }
+
+static void scan_quantized(struct probe *probe, const struct ivf_chunk *chunk, float base) {
+    const struct quantizer *quantizer = probe->model->code.quantizer;
+    const struct quantizer_scorer *scorer = (const void *)probe->quantized;
+    float tau = heap_limit(&probe->heap);
+    if (probe->model->code.blocks)
+        quantizer->ops->blocks(scorer, chunk->codes, chunk->n, sum_up(tau, -base), probe->score);
+    else
+        quantizer->ops->rows(scorer, chunk->codes, quantizer->bytes, chunk->n, probe->score);
+    for (uint32_t i = 0; i < chunk->n; i++) {
+        float dist = base + probe->score[i];
+        if (!(dist <= tau)) continue;
+        offer(probe, chunk->row[i], dist);
+        tau = heap_limit(&probe->heap);
+    }
+}
+
+/* Law distances, of those rows alone whose estimate can be within tau. */
+static void scan_plain(struct probe *probe, const struct ivf_chunk *chunk) {
+    const struct scorer *scorer = &probe->plain;
+    size_t stride = scorer->code->stride;
+    float tau = heap_limit(&probe->heap);
+    scorer_rows(scorer, chunk->codes, chunk->n, probe->score);
+    for (uint32_t i = 0; i < chunk->n; i++) {
+        float dist = probe->score[i];
+        if (scorer->slack > 0) {
+            float room =
+                scorer->slack + 1e-5f * (fabsf(tau) + fabsf(dist)); /* the law's rounding */
+            if (!(dist <= tau + room)) continue;
+            dist = scorer_exact_one(scorer, chunk->codes + i * stride);
+        }
+        if (!(dist <= tau)) continue;
+        offer(probe, chunk->row[i], dist);
+        tau = heap_limit(&probe->heap);
+    }
+}
+
+static uint32_t n_passing(const struct probe *probe, const struct ivf_chunk *chunk) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < chunk->n; i++) n += probe_may_return(probe, chunk->row[i]);
+    return n;
+}
+
+void probe_scan(struct probe *probe, const struct ivf_chunk *chunk, float list_dist) {
+    const struct ivf_code *code = &probe->model->code;
+    if (probe->call->filtered) {
+        uint32_t n = n_passing(probe, chunk);
+        probe->n_passed += n;
+        if (n == 0) return;
+    }
+    if (code->quantizer)
+        scan_quantized(probe, chunk, code->residual ? list_dist : 0);
+    else
+        scan_plain(probe, chunk);
+}
+
+static void scan_list(struct probe *probe, uint32_t place) {
+    const struct ivf_list *list = ivf_list_of(probe->model, (uint32_t)probe->list[place]);
+    for (uint32_t c = 0; list && c < list->n_chunks; c++)
+        probe_scan(probe, &list->chunk[c], probe->list_dist[place]);
+}
+
+/* ---- a query ------------------------------------------------------------------------------------------- */
+
+struct search_call probe_coarse_call(const struct ivf_model *model, uint32_t n) {
+    uint32_t ef = COARSE_WIDER * n > COARSE_EF ? COARSE_WIDER * n : COARSE_EF;
+    return (struct search_call){.k = n, .ef = ef, .exact = n == model->nlist};
+}
+
+int probe_find_lists(struct probe *probe, uint32_t n, kith_error *err) {
+    struct kith_index *coarse = probe->model->coarse;
+    const struct search_call call = probe_coarse_call(probe->model, n);
+    probe->n_lists = n;
+    return coarse->ops->search(coarse, &call, 1, probe->x, probe->list, probe->list_dist, err);
+}
+
+uint32_t probe_count(const struct ivf_model *model, const struct search_call *call) {
+    uint32_t nprobe = call->nprobe ? call->nprobe : (uint32_t)ceil(sqrt((double)model->nlist));
+    return call->exact || nprobe > model->nlist ? model->nlist : nprobe;
+}
+
+static bool wants_more(const struct probe *probe) {
+    uint64_t enough = (uint64_t)PASSING_MORE * probe->heap.k;
+    return probe->call->filtered && probe->n_passed < enough;
+}
+
+int probe_lists(struct probe *probe, kith_error *err) {
+    uint32_t nlist = probe->model->nlist, nprobe = probe_count(probe->model, probe->call);
+    TRY(probe_find_lists(probe, nprobe, err));
+    for (uint32_t place = 0; place < nprobe || wants_more(probe) || probe->heap.n < probe->call->k;
+         place++) {
+        if (place == nlist) break;
+        if (place == probe->n_lists) /* the same lists come first again */
+            TRY(probe_find_lists(probe, 4 * place < nlist ? 4 * place : nlist, err));
+        if (probe->call->deadline && clock_ns() > probe->call->deadline) {
+            scan_deadline_fail(err);
+            return KITH_EDEADLINE;
+        }
+        scan_list(probe, place);
+    }
+    return KITH_OK;
+}
+
+/* The candidates by the float law, in place of their estimates; results are kept by id from here. */
+static void refine(struct probe *probe) {
+    const struct rows *rows = &probe->ivf->index.rows;
+    struct scan_hit *hits = probe->heap.hits;
+    const uint8_t *at[SCORER_BLOCK];
+    uint32_t n = probe->heap.n;
+    scorer_set_query(&probe->exact, probe->query);
+    for (uint32_t first = 0; first < n; first += SCORER_BLOCK) {
+        uint32_t some = n - first < SCORER_BLOCK ? n - first : SCORER_BLOCK;
+        for (uint32_t i = 0; i < some; i++)
+            at[i] = store_exact_row(probe->store, (uint32_t)hits[first + i].id);
+        scorer_exact_list(&probe->exact, at, some, probe->score);
+        for (uint32_t i = 0; i < some; i++)
+            hits[first + i] =
+                (struct scan_hit){probe->score[i], rows_id(rows, (uint32_t)hits[first + i].id)};
+    }
+    struct scan_heap best = {.hits = hits, .k = probe->call->k};
+    for (uint32_t i = 0; i < n; i++) heap_push(&best, hits[i].dist, hits[i].id);
+    probe->heap = best;
+}
+
+void probe_finish(struct probe *probe, int64_t *ids, float *dists) {
+    if (probe->refines) refine(probe);
+    scan_put(&probe->heap, ids, dists);
+}
