@@ -13,6 +13,7 @@
 #define N_ITERATIONS      25u
 #define ROWS_PER_CENTROID 256u
 #define BALANCE_ROUNDS    6u
+#define KEPT_DIM          64u /* up to which rows are copied side by side */
 
 /* ---- options ----------------------------------------------------------------------------------- */
 
@@ -55,6 +56,8 @@ static size_t lay_out(struct kmeans_run *run, void *block) {
     run->dirty = kmeans_carve(&at, k * sizeof *run->dirty);
     run->drift = kmeans_carve(&at, k * sizeof *run->drift);
     run->step = kmeans_carve(&at, k * sizeof *run->step);
+    run->kept_values =
+        run->dim <= KEPT_DIM ? kmeans_carve(&at, n * run->dim * sizeof(float)) : NULL;
     run->listed_at = kmeans_carve(&at, k * run->dim * sizeof *run->listed_at);
     return at;
 }
@@ -175,6 +178,17 @@ static int check_rows(const struct kmeans_run *run, kith_error *err) {
     return kmeans_rows_check(&run->source, 0, run->n, run->worker[0].room, err);
 }
 
+/* Parts of long rows lie far from each other: short rows are better read once and kept. */
+static void keep_rows(struct kmeans_run *run) {
+    if (!run->kept_values) return;
+    for (size_t i = 0; i < run->n; i++) {
+        const float *x = kmeans_row(&run->source, i, run->worker[0].room);
+        memcpy(run->kept_values + i * run->dim, x, run->dim * sizeof *x);
+    }
+    run->kept = (struct kmeans_rows){.n = run->n, .dim = run->dim, .values = run->kept_values};
+    run->source = (struct kmeans_source){.rows = &run->kept, .n = run->n};
+}
+
 int kmeans_train(const struct kmeans_options *options, const struct kmeans_rows *rows,
                  float *centroids, struct kmeans_report *report, struct mem_account *owner,
                  kith_error *err) {
@@ -198,6 +212,7 @@ int kmeans_train(const struct kmeans_options *options, const struct kmeans_rows 
     int code;
     TRY_DONE(run_init(&run, err));
     TRY_DONE(check_rows(&run, err));
+    keep_rows(&run);
     TRY_DONE(kmeans_start(&run, err));
     uint32_t iterations = iterate(&run);
     if (options->balance > 0) TRY_DONE(balance(&run, err));

@@ -11,7 +11,8 @@
  * and any instruction set: sums over a cluster are made in double, in rising order of rows.
  *
  * Rows may be anywhere: in memory at a stride, or behind a function that decodes one (f16, u8, a mapped file). They are
- * never copied as a whole; training keeps a byte a dimension of each row that it uses, and some 160 bytes more. */
+ * copied only where they have up to 64 dimensions; training keeps a byte a dimension of each row that it uses, and some 160
+ * bytes more. */
 #ifndef KITH_QUANT_KMEANS_H
 #define KITH_QUANT_KMEANS_H
 

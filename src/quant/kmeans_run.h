@@ -57,7 +57,9 @@ struct kmeans_run {
     uint64_t draws; /* state of random numbers */
     size_t repairs;
     uint32_t *sample;
-    void *block; /* the arrays above, but for the workers */
+    struct kmeans_rows kept; /* rows of few dimensions, side by side */
+    float *kept_values;      /* NULL: they stay where they are */
+    void *block;             /* the arrays above, but for the workers */
     size_t block_bytes;
     struct mem_account *owner;
 };
