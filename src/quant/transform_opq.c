@@ -105,7 +105,8 @@ static void allocate(struct opq *opq) {
     const double *values = opq->principal.values;
     for (size_t p = 0; p < opq->m; p++) opq->product[p] = (struct scaled){0.5, 1};
     for (size_t i = 0; i < opq->dim; i++) {
-        double share = i < opq->d_in && values[0] > 0 ? values[i] / values[0] : 0;
+        double least = LEAST_VARIANCE * values[0], value = i < opq->d_in ? values[i] : 0;
+        double times = value > least ? value / least : 1; /* 1 at least: products must not fall */
         size_t best = opq->m;
         for (size_t p = 0; p < opq->m; p++)
             if (opq->filled[p] < opq->part &&
@@ -114,8 +115,7 @@ static void allocate(struct opq *opq) {
         opq->rotation[(best * opq->part + opq->filled[best]++) * opq->dim + i] = 1;
         struct scaled *product = &opq->product[best];
         int exponent;
-        product->mantissa =
-            frexp(product->mantissa * (share > LEAST_VARIANCE ? share : LEAST_VARIANCE), &exponent);
+        product->mantissa = frexp(product->mantissa * times, &exponent);
         product->exponent += exponent;
     }
 }

@@ -1,6 +1,6 @@
 /* Principal components: the covariance by tile kernels, its eigenvectors by quant/eigen.h.
  *
- * A direction counts as having no variance where its eigenvalue is at most 2^-20 of the largest: the covariance is summed
+ * A direction counts as having no variance where its eigenvalue is at most 2^-22 of the largest: the covariance is summed
  * from f32 products and knows no better. Whitening then gives 0 there, where dividing by the root would give noise of any
  * size (or infinity). A whitened vector's way back is the mean of its rows there. */
 #include <math.h>
@@ -11,7 +11,7 @@
 #include "quant/eigen.h"
 #include "quant/transform_parts.h"
 
-#define NO_VARIANCE 0x1p-20
+#define NO_VARIANCE 0x1p-22
 
 int transform_principal(const struct matrix_rows *rows, uint32_t threads, struct principal *out,
                         struct mem_account *owner, kith_error *err) {
