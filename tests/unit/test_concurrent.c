@@ -107,9 +107,10 @@ static void *come_and_go(void *context) {
 /* ---- searchers --------------------------------------------------------------------------------- */
 
 static void make_queries(const struct crowd *crowd, uint64_t *seed, size_t n, float *x) {
-    for (size_t i = 0; i < n; i++) /* near those that come, go and change, more often than not */
-        crowd_vector(crowd, (int64_t)(draw(seed) % (2 * FIRST)), (uint32_t)(draw(seed) % 8),
-                     x + i * DIM);
+    for (size_t i = 0; i < n; i++) { /* near those that come, go and change, more often than not */
+        uint64_t id = draw(seed) % 8 ? draw(seed) % (2 * FIRST) : BACK_AT + draw(seed) % BACK;
+        crowd_vector(crowd, (int64_t)id, (uint32_t)(draw(seed) % 8) * (id < BACK_AT), x + i * DIM);
+    }
 }
 
 /* One call of up to TOGETHER queries on the index (of the crowd, or what was read from a file of it). */
@@ -313,6 +314,63 @@ static void test_graph_of_codes(void **state) {
     run_crowd("HNSW16,SQ8,Refine", KITH_METRIC_COSINE, false);
 }
 
+/* ---- nobody waits for ever --------------------------------------------------------------------- */
+
+static void *add_and_remove(void *context) {
+    struct crowd *crowd = context;
+    static _Atomic int64_t next_id = 2 * BACK_AT;
+    kith_work work = KITH_WORK_INIT;
+    work.threads =
+        64; /* as many as a build may have: more than there are slots, of all adders together */
+    while (crowd->writers > 0) {
+        int64_t ids[8], first = atomic_fetch_add(&next_id, 8);
+        for (int i = 0; i < 8; i++) ids[i] = first + i;
+        TRY_CROWD(crowd, kith_index_add(crowd->index, 8, crowd->first, ids, &work, &call_err));
+        TRY_CROWD(crowd, kith_index_remove(crowd->index, 8, ids, &call_err));
+    }
+    return NULL;
+}
+
+/* Adds without end, by more workers than there are reader slots, and yet who wants the index for itself gets it. */
+static void test_endless_adds(void **state) {
+    enum { ADDING = 6 };
+    static const char *const kinds[] = {"Flat", "HNSW8"};
+    (void)state;
+    for (int kind = 0; kind < 2; kind++) {
+        struct crowd crowd;
+        pthread_t thread[ADDING];
+        begin(&crowd, kinds[kind], KITH_METRIC_L2, false);
+        crowd.writers = 1;
+        for (int i = 0; i < ADDING; i++) pthread_create(&thread[i], NULL, add_and_remove, &crowd);
+        for (int i = 0; i < 5; i++) TRY_CROWD(&crowd, kith_index_check(crowd.index, &call_err));
+        crowd.writers = 0;
+        for (int i = 0; i < ADDING; i++) pthread_join(thread[i], NULL);
+        expect_no_failures(&crowd, kinds[kind]);
+        assert_int_equal(kith_index_rows(crowd.index), FIRST);
+        crowd_deinit(&crowd);
+    }
+}
+
+/* What adds need is found again by the next: scratch does not spread over all slots. */
+static void test_scratch_is_used_again(void **state) {
+    struct crowd crowd;
+    uint64_t first = 0;
+    kith_work work = KITH_WORK_INIT;
+    kith_error err;
+    (void)state;
+    begin(&crowd, "HNSW8", KITH_METRIC_L2, false);
+    work.threads = 4;
+    for (size_t i = 0; i < 40; i++) {
+        int64_t id = BACK_AT;
+        assert_int_equal(kith_index_add(crowd.index, 1, crowd.first, &id, &work, &err), KITH_OK);
+        assert_int_equal(kith_index_remove(crowd.index, 1, &id, &err), KITH_OK);
+        uint64_t bytes = graph_of(crowd.index)->context_bytes;
+        if (i == 0) first = bytes;
+        assert_true(bytes <= 2 * first);
+    }
+    crowd_deinit(&crowd);
+}
+
 /* ---- repair ------------------------------------------------------------------------------------ */
 
 /* Break the links of many rows, and have them mended: with so many the graph is linked anew. */
@@ -355,6 +413,8 @@ int main(void) {
         cmocka_unit_test(test_flat),
         cmocka_unit_test(test_graph),
         cmocka_unit_test(test_graph_of_codes),
+        cmocka_unit_test(test_endless_adds),
+        cmocka_unit_test(test_scratch_is_used_again),
         cmocka_unit_test(test_repair),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
