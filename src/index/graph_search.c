@@ -130,7 +130,8 @@ static uint32_t rerank_count(const struct plan *plan, const struct store *store)
     const struct search_call *call = plan->call;
     float factor = call->oversample;
     if (factor <= 0.0f)
-        factor = store->walk.kind <= CODE_BF16 && store_exact_code(store) == &store->walk
+        factor = store->walk.quantizer ? quantizer_oversample(store->walk.quantizer)
+                 : store->walk.kind <= CODE_BF16 && store_exact_code(store) == &store->walk
                      ? 1.0f
                      : OVERSAMPLE;
     double most = ceil((double)factor * call->k);

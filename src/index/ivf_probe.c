@@ -43,22 +43,11 @@ static size_t lay_out(struct probe *probe, uint32_t n_lists, uint8_t *memory) {
     return at;
 }
 
-/* How many candidates are scored again, as a multiple of k, unless the caller says. */
-static float oversample_of(const struct quantizer *quantizer) {
-    switch (quantizer->spec.kind) {
-    case QUANT_PQ: return quantizer->spec.bits == 4 ? 8.0f : 4.0f;
-    case QUANT_RABITQ:
-        return quantizer->spec.bits == 1 ? 16.0f : quantizer->spec.bits < 4 ? 4.0f : 2.0f;
-    case QUANT_BINARY: return 16.0f;
-    default: return quantizer->spec.bits < 6 ? 4.0f : 2.0f;
-    }
-}
-
 static uint32_t candidates_of(const struct probe *probe) {
     const struct search_call *call = probe->call;
     if (!probe->refines) return call->k;
-    float factor =
-        call->oversample > 0 ? call->oversample : oversample_of(probe->model->code.quantizer);
+    float factor = call->oversample > 0 ? call->oversample
+                                        : quantizer_oversample(probe->model->code.quantizer);
     double n = ceil((double)factor * call->k);
     uint32_t most = atomic_load_explicit(&probe->ivf->index.rows.n_live, memory_order_acquire);
     return n < call->k ? call->k : n > (double)most && most >= call->k ? most : (uint32_t)n;

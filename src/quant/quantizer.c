@@ -40,3 +40,13 @@ void quantizer_free(struct quantizer *quantizer) {
     ops->deinit(quantizer);
     mem_free(quantizer->owner, quantizer, ops->object_bytes);
 }
+
+float quantizer_oversample(const struct quantizer *quantizer) {
+    uint32_t bits = quantizer->spec.bits;
+    switch (quantizer->spec.kind) {
+    case QUANT_PQ: return bits == 4 ? 8.0f : 4.0f;
+    case QUANT_RABITQ: return bits == 1 ? 16.0f : bits < 4 ? 4.0f : 2.0f;
+    case QUANT_BINARY: return 16.0f;
+    default: return bits < 6 ? 4.0f : 2.0f;
+    }
+}

@@ -125,6 +125,9 @@ int quantizer_new(struct quantizer **out, const struct quantizer_spec *spec, kit
                   uint32_t dim, struct mem_account *owner, kith_error *err);
 void quantizer_free(struct quantizer *quantizer); /* NULL is allowed */
 
+/* How many candidates are worth scoring again on originals, as a multiple of k: by bits, generously. */
+float quantizer_oversample(const struct quantizer *quantizer);
+
 extern const struct quantizer_ops sq_ops;     /* sq.c */
 extern const struct quantizer_ops pq_ops;     /* pq.c */
 extern const struct quantizer_ops rabitq_ops; /* rabitq.c */
