@@ -2,8 +2,8 @@
  *
  *     one transform   u32 kind, d_in, d_out, m; u32 flags; u32 zero; u64 seed; then, where the flag is set, f32
  *                       1 A          d_out x d_in
- *                       2 b          d_out
- *                       4 back       d_in x d_out     only what A does not tell: after whitening
+ *                       2 back       d_in x d_out     only what A does not tell: after whitening
+ *                       4 b          d_out
  *                       8 origin     d_in             PCA
  *                      16 variances  d_in             PCA
  *                      32 PCA with whitening    64 PCA with rotation    128 trained
