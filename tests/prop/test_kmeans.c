@@ -176,7 +176,7 @@ static bool plain_train(struct plain *plain, const struct shape *shape) {
 
 static bool falls(void *context, uint32_t iteration, double objective) {
     double *last = context;
-    if (iteration > 1 && objective > *last + 1e-5 * fabs(*last))
+    if (iteration > 1 && objective > *last + 1e-5 * fabs(*last) + 1e-36)
         fail_msg("iteration %u: the objective rose from %.9g to %.9g", iteration, *last, objective);
     *last = objective;
     return true;
