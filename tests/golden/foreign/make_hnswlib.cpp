@@ -10,7 +10,8 @@
 
 int main(int argc, char **argv) {
     if (argc != 6) return 2;
-    const size_t n_q = 3, k = 5, n = strtoul(argv[4], nullptr, 10), dim = strtoul(argv[5], nullptr, 10);
+    const size_t n_q = 3, k = 5, n = strtoul(argv[4], nullptr, 10),
+                 dim = strtoul(argv[5], nullptr, 10);
     std::vector<float> data((n + n_q) * dim);
     std::unique_ptr<FILE, int (*)(FILE *)> in(fopen(argv[1], "rb"), fclose);
     if (!in || fread(data.data(), sizeof(float), data.size(), in.get()) != data.size()) return 1;
