@@ -15,7 +15,8 @@ static void put_ones(const uint8_t *values, unsigned shift, size_t n, uint8_t *o
 }
 
 static void add_ones(const uint8_t *in, unsigned shift, size_t n, uint8_t *values) {
-    for (size_t i = 0; i < n; i++) values[i] |= (uint8_t)(((uint32_t)in[i / 8] >> i % 8 & 1u) << shift);
+    for (size_t i = 0; i < n; i++)
+        values[i] |= (uint8_t)(((uint32_t)in[i / 8] >> i % 8 & 1u) << shift);
 }
 
 /* A line of n values in n / 4 bytes. */

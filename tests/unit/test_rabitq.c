@@ -6,6 +6,7 @@
 
 #include "rabitq_case.h"
 
+#include "base/thread.h"
 #include "kern/kern.h"
 #include "quant/fields.h"
 #include "quant/rabitq_code.h"
@@ -316,6 +317,30 @@ static void models_come_back(void **state) {
     case_free(&c);
 }
 
+static void encode_part(void *context, uint32_t worker, size_t begin, size_t end) {
+    const struct rabitq_case *c = context;
+    (void)worker;
+    c->quantizer->ops->encode(c->quantizer, end - begin, c->rows + begin * c->dim, c->centre,
+                              c->codes + begin * c->quantizer->bytes, c->norms + begin);
+}
+
+/* Whatever threads code which rows, also where they share the room that long rows need. */
+static void threads_code_the_same(void **state) {
+    (void)state;
+    static const size_t sizes[] = {100, 5000};
+    for (size_t i = 0; i < 2; i++) {
+        struct rabitq_case c = random_case(KITH_METRIC_L2, 4, 60, sizes[i], true);
+        const size_t bytes = c.n * c.quantizer->bytes;
+        uint8_t *codes = malloc(bytes);
+        memcpy(codes, c.codes, bytes);
+        memset(c.codes, 0xee, bytes);
+        thread_for(4, c.n, 7, encode_part, &c);
+        assert_memory_equal(codes, c.codes, bytes);
+        free(codes);
+        case_free(&c);
+    }
+}
+
 static void memory_that_cannot_be_had(void **state) {
     (void)state;
     const uint64_t live = mem_live_blocks();
@@ -415,6 +440,7 @@ int main(void) {
         cmocka_unit_test(values_beyond_squares),
         cmocka_unit_test(what_is_refused),
         cmocka_unit_test(models_come_back),
+        cmocka_unit_test(threads_code_the_same),
         cmocka_unit_test(memory_that_cannot_be_had),
         cmocka_unit_test(every_level_gives_the_same),
     };
