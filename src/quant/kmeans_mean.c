@@ -6,11 +6,10 @@
  * cache.
  *
  * An empty cluster takes a row out of a cluster of two or more, drawn as k-means++ draws: as likely as the row is far
- * from its centroid, all empty clusters in one systematic pass. The objective falls by the row's distance. (The farthest
- * rows of all would be outliers, and halves of large clusters, as FAISS takes, can raise the objective.) A row that lies
+ * from its centroid, all empty clusters in one systematic pass. The objective falls by the row's distance. The farthest
+ * rows of all would be outliers; halves of large clusters, as FAISS takes, can raise the objective. A row that lies
  * on its centroid is not taken: where distinct rows are fewer than clusters, clusters stay empty. Under spherical
  * training, where a distance is -|x| cos, |x| (1 - cos) stands for it. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/bits.h"
@@ -28,10 +27,10 @@ static void count(struct kmeans_run *run) {
 
 /* A row's worth to an empty cluster: how much the objective would fall, 0 when it lies on its centroid. */
 static float worth(const struct kmeans_run *run, size_t row) {
-    float worth = run->dist[row];
+    float fall = run->dist[row];
     if (run->set.ip && run->queries.reach[row] > LENGTH_MIN)
-        worth += run->queries.reach[row] * (float)(1 - 4 * run->set.rho);
-    return worth > 0 ? worth : 0;
+        fall += run->queries.reach[row] * (float)(1 - 4 * run->set.rho);
+    return fall > 0 ? fall : 0;
 }
 
 /* start[c + 1] is the size of c. */
