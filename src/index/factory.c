@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/status.h"
+#include "quant/sq.h"
 
 struct parser {
     const char *spec;
@@ -81,7 +82,8 @@ static int read_lists(struct parser *parser, struct index_spec *made) {
     made->rows.quantizer = parser->word.quantizer;
     if (made->list == CODE_SQ8) { /* in lists, residuals are coded */
         made->list = CODE_QUANTIZED;
-        made->rows.quantizer = (struct quantizer_spec){.kind = QUANT_SQ, .bits = 8};
+        made->rows.quantizer =
+            (struct quantizer_spec){.kind = QUANT_SQ, .bits = 8, .clip = SQ_CLIP_FIT};
     }
     return next_word(parser);
 }

@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "index/factory.h"
+#include "quant/sq.h"
 
 #define M_MIN     2u
 #define M_MAX     128u
@@ -150,7 +151,8 @@ int factory_word(const char *spec, struct word *word, kith_error *err) {
         if (n != strlen(plain[i].text) || strncasecmp(spec + at, plain[i].text, n) != 0) continue;
         word->kind = plain[i].kind;
         word->code = plain[i].code;
-        word->quantizer = (struct quantizer_spec){.kind = QUANT_SQ, .bits = plain[i].bits};
+        word->quantizer =
+            (struct quantizer_spec){.kind = QUANT_SQ, .bits = plain[i].bits, .clip = SQ_CLIP_FIT};
         return KITH_OK;
     }
     for (size_t i = 0; i < sizeof headed / sizeof *headed; i++) {
