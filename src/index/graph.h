@@ -38,6 +38,7 @@
 #define GRAPH_MAX_M   128u
 #define GRAPH_MAX_EF  65536u
 #define GRAPH_STRIPES 1024u
+#define GRAPH_SPARE   8u /* a pruned link row leaves one in so many places free */
 
 /* A candidate: ordered distance above, row below, so that one integer compare orders by (distance, row). The lowest
  * bit says that the row's links have been followed. */
@@ -127,6 +128,12 @@ static inline uint32_t graph_degree(const struct graph *graph, uint32_t level) {
 
 static inline _Atomic uint32_t *graph_upper_at(const struct graph *graph, uint32_t row) {
     return (_Atomic uint32_t *)(void *)segs_at(&graph->upper_at, row);
+}
+
+/* How many links pruning leaves in a link row that is to take in more soon. */
+static inline uint32_t graph_roomy(const struct graph *graph, uint32_t level) {
+    uint32_t degree = graph_degree(graph, level);
+    return degree - degree / GRAPH_SPARE;
 }
 
 /* The link row of a row on a level that it has. */

@@ -1,11 +1,9 @@
 /* The other direction of new links, with pruning where a link row overflows.
  *
- * A full row is pruned to a little less than full, so that the next few links need no pruning (`headroom`): pruning on
+ * A full row is pruned to a little less than full, so that the next few links need no pruning (`graph_roomy`): pruning on
  * every overflow costs more than the searches of a build (decision 0005). Links to the row's own children in the tree
  * are never dropped. */
 #include "index/graph.h"
-
-#define HEADROOM_SHARE 8u
 
 static bool contains(const uint32_t *rows, uint32_t n, uint32_t row) {
     for (uint32_t i = 0; i < n; i++) {
@@ -49,7 +47,7 @@ void reverse_links(struct graph *graph, const struct store *store, struct graph_
         if (have <= degree) break;
         uint32_t scored = prune_score(&prune, links, have, context->prune);
         uint32_t n_kept =
-            prune_select(&prune, context->prune, scored, degree - degree / HEADROOM_SHARE, kept);
+            prune_select(&prune, context->prune, scored, graph_roomy(graph, level), kept);
         if (level == 0) n_kept = keep_children(graph, target, links, have, kept, n_kept, degree);
         __builtin_memcpy(links, kept, n_kept * sizeof(*kept));
         have = n_kept;
