@@ -52,11 +52,6 @@ static int range_lists(struct scan_query *query, struct scan_slot *slot, kith_er
     return code;
 }
 
-static void forget_hits(struct scan_query *query) {
-    const struct ranging *ranging = query->context;
-    ranging->hits->n = ranging->first;
-}
-
 int ivf_range(struct kith_index *index, const struct search_call *call, const float *query,
               float radius, struct scan_hits *hits, kith_error *err) {
     const struct ivf *ivf = ivf_of(index);
@@ -71,12 +66,11 @@ int ivf_range(struct kith_index *index, const struct search_call *call, const fl
                              .call = &all,
                              .n = 1,
                              .queries = query,
+                             .hits = hits,
+                             .first = hits->n,
                              .run = range_lists,
-                             .undo = forget_hits,
                              .context = &ranging};
-    int code = scan_settled(&one, err);
-    if (code != KITH_OK) forget_hits(&one);
-    return code;
+    return scan_settled(&one, err);
 }
 
 bool ivf_reconstruct(const struct kith_index *index, uint32_t row, float *out) {

@@ -135,8 +135,9 @@ bool scan_has_twins(const int64_t *ids, size_t k) {
     return false;
 }
 
-static bool knn_has_twins(const struct scan_query *query) {
+static bool has_twins(const struct scan_query *query) {
     size_t k = query->call->k;
+    if (query->hits) return scan_hits_have_twins(query->hits, query->first);
     for (size_t i = 0; i < query->n; i++)
         if (scan_has_twins(query->ids + i * k, k)) return true;
     return false;
@@ -147,6 +148,7 @@ static int run_once(struct scan_query *query, kith_error *err) {
     struct scan_slot *slot = scan_slot_get(query->rows, epoch_slot);
     int code =
         slot ? query->run(query, slot, err) : FAIL(err, KITH_ENOMEM, "no memory for a search");
+    if (code != KITH_OK && query->hits) query->hits->n = query->first;
     epoch_leave(&query->rows->epoch, epoch_slot);
     return code;
 }
@@ -158,8 +160,8 @@ int scan_settled(struct scan_query *query, kith_error *err) {
         int code = run_once(query, err);
         if (code != KITH_OK) return code;
         bool torn = rows_was_updated(rows, before);
-        if (!torn && !(rows_had_removals(rows, before) && query->has_twins(query))) return code;
-        if (query->undo) query->undo(query);
+        if (!torn && !(rows_had_removals(rows, before) && has_twins(query))) return code;
+        if (query->hits) query->hits->n = query->first;
     }
     pthread_mutex_lock(&rows->commit_lock);
     int code = run_once(query, err);
@@ -179,8 +181,7 @@ int scan_knn(struct rows *rows, const struct search_call *call, size_t n, const 
                                   .queries = queries + i * dim,
                                   .ids = ids + i * k,
                                   .dists = dists ? dists + i * k : NULL,
-                                  .run = batch ? scan_batch : search_one,
-                                  .has_twins = knn_has_twins};
+                                  .run = batch ? scan_batch : search_one};
         TRY(scan_settled(&some, err));
     }
     return KITH_OK;

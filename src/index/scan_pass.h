@@ -100,12 +100,15 @@ struct scan_query {
     const float *queries;
     int64_t *ids;
     float *dists; /* may be NULL */
+    struct scan_hits
+        *hits; /* of a threshold search, from `first` on, in place of ids and dists; else NULL */
+    size_t first;
     int (*run)(struct scan_query *query, struct scan_slot *slot, kith_error *err);
-    bool (*has_twins)(const struct scan_query *query); /* an id is there twice, perhaps */
-    void (*undo)(struct scan_query *query);            /* before another try; may be NULL */
     void *context;
 };
 int scan_settled(struct scan_query *query, kith_error *err);
+/* An id is there twice among the hits from `first` on, or there was no memory to know. */
+bool scan_hits_have_twins(const struct scan_hits *hits, size_t first);
 
 /* scan_batch.c: whether n queries at once are better off sharing a pass over packed rows, and that pass. */
 bool scan_batch_suits(const struct rows *rows, const struct search_call *call, size_t n);

@@ -49,24 +49,12 @@ static bool take_within(struct scan_pass *pass, const uint32_t *row, const float
     return true;
 }
 
-struct range_search {
-    float radius;
-    struct scan_hits *hits;
-    size_t first; /* of this query */
-};
-
-static void forget_hits(struct scan_query *query) {
-    const struct range_search *range = query->context;
-    range->hits->n = range->first;
-}
-
-/* By id, in a copy; without memory for one, they may be there. */
-static bool range_has_twins(const struct scan_query *query) {
-    const struct range_search *range = query->context;
-    size_t n = range->hits->n - range->first, bytes = n * sizeof(struct scan_hit);
+/* By id, in a copy. */
+bool scan_hits_have_twins(const struct scan_hits *hits, size_t first) {
+    size_t n = hits->n - first, bytes = n * sizeof(struct scan_hit);
     struct scan_hit *by_id = mem_new(NULL, bytes);
     if (!by_id) return true;
-    for (size_t i = 0; i < n; i++) by_id[i].id = range->hits->hits[range->first + i].id;
+    for (size_t i = 0; i < n; i++) by_id[i].id = hits->hits[first + i].id;
     for (size_t i = n / 2; i-- > 0;) heap_sink(by_id, i, n, by_id[i]);
     heap_sort(by_id, n);
     bool twins = false;
@@ -76,32 +64,28 @@ static bool range_has_twins(const struct scan_query *query) {
 }
 
 static int search_range(struct scan_query *query, struct scan_slot *slot, kith_error *err) {
-    const struct range_search *range = query->context;
-    struct scan_hits *hits = range->hits;
+    const float *radius = query->context;
     struct scan_view view;
     struct scan_pass pass;
     scan_view_init(&view, query->rows);
     TRY(scan_pass_init(&pass, &view, query->call, slot, query->queries, err));
     pass.take = take_within;
-    pass.sink = hits;
-    pass.tau = range->radius;
+    pass.sink = query->hits;
+    pass.tau = *radius;
     TRY(scan_pass_run(&pass, err));
-    scan_hits_sort(hits, range->first);
+    scan_hits_sort(query->hits, query->first);
     return KITH_OK;
 }
 
 int scan_range(struct rows *rows, const struct search_call *call, const float *query, float radius,
                struct scan_hits *hits, kith_error *err) {
-    struct range_search range = {radius, hits, hits->n};
     struct scan_query one = {.rows = rows,
                              .call = call,
                              .n = 1,
                              .queries = query,
+                             .hits = hits,
+                             .first = hits->n,
                              .run = search_range,
-                             .has_twins = range_has_twins,
-                             .undo = forget_hits,
-                             .context = &range};
-    int code = scan_settled(&one, err);
-    if (code != KITH_OK) forget_hits(&one);
-    return code;
+                             .context = &radius};
+    return scan_settled(&one, err);
 }
