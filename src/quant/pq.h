@@ -18,15 +18,16 @@
  * Slack: all scores are within it of each other and of the real number, but for last roundings: 2^-22 |score|, and of a
  * code with a centre 2^-23 |term|. pq_query.c has the proof.
  *
- * Training learns from at most PQ_SAMPLE rows. Fewer distinct rows than centroids leave centroids that stand for nothing;
- * none at all give the zero vector. Under every metric what is lessened is |r - r~|^2.
+ * Training learns from a random sample of at most PQ_SAMPLE(bits) rows. Fewer distinct rows than centroids leave centroids
+ * that stand for nothing; none at all give the zero vector. Under every metric what is lessened is |r - r~|^2.
  * The model, little-endian: "KPQ1", u32 dim, u32 m, u32 bits, f32 centroids[m][2^bits][dim / m].
- * Cost   encode: 2^bits dim multiply-adds a row; set_query the same; a score: m look-ups. */
+ * Cost   encode: 2^bits dim multiply-adds a row; set_query the same; a score: m look-ups; training: 25 times the sample's
+ *        coding, on as many threads as there are parts, each with a part of the sample in memory. */
 #ifndef KITH_QUANT_PQ_H
 #define KITH_QUANT_PQ_H
 
 #include "quant/quantizer.h"
 
-#define PQ_SAMPLE 65536u
+#define PQ_SAMPLE(bits) ((bits) == 8 ? 65536u : 16384u)
 
 #endif

@@ -122,6 +122,7 @@ void pq_set_query(struct quantizer_scorer *base, const float *query) {
     double slack = 2 * roundings * 0x1p-24 * sizes;
     if (pq->k == 16) slack += make_narrow(pq, scorer);
     scorer->base.slack = (float)(slack * (1 + 0x1p-20));
+    scorer->base.centre_dist = -1;
 }
 
 /* ---- scores ---------------------------------------------------------------------------------------------------- */

@@ -18,7 +18,7 @@
 #include "kern/kern.h"
 #include "quant/pq_code.h"
 
-enum { ITERATIONS = 25, LEAST_SAMPLE = 16384 };
+enum { ITERATIONS = 25 };
 
 struct training {
     struct pq *pq;
@@ -208,7 +208,7 @@ int pq_train(struct quantizer *quantizer, size_t n, const float *rows,
              const struct quantizer_training *how, kith_error *err) {
     struct pq *pq = (struct pq *)quantizer;
     const uint32_t m = quantizer->spec.m, threads = how->threads < m ? how->threads : m;
-    const size_t most = pq->k == 256 ? PQ_SAMPLE : LEAST_SAMPLE;
+    const size_t most = PQ_SAMPLE(quantizer->spec.bits);
     struct training t = {.pq = pq, .rows = rows, .how = how, .n = n < most ? n : most};
     if (n == 0) {
         memset(pq->centroids, 0, (size_t)pq->k * quantizer->dim * sizeof(float));
