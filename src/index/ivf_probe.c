@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "index/ivf_probe.h"
+#include "quant/sums.h"
 
 #define COARSE_EF    64u /* at least, or COARSE_WIDER times nprobe */
 #define COARSE_WIDER 2u
@@ -77,6 +78,7 @@ void probe_begin(struct probe *probe, const float *query, uint32_t n_lists, uint
     if (model->code.quantizer) {
         struct quantizer_scorer *scorer = (struct quantizer_scorer *)(void *)probe->quantized;
         model->code.quantizer->ops->set_query(scorer, probe->x);
+        probe->x_l2sq = (float)sums_squares(probe->ivf->index.rows.config.dim, probe->x);
     } else {
         scorer_set_query(&probe->plain, probe->query);
     }
@@ -103,9 +105,17 @@ static inline void offer(struct probe *probe, uint32_t row, float dist) {
 /* A float not below x + y, both finite or infinite. */
 static float sum_up(float x, float y) { return nextafterf(x + y, INFINITY); }
 
+/* |q - c|; centres of inner products have length 1. */
+static float centre_dist(const struct probe *probe, float base) {
+    if (!probe->model->code.residual) return -1;
+    float l2sq = probe->model->code.metric == KITH_METRIC_L2 ? base : probe->x_l2sq + 1 + 2 * base;
+    return l2sq > 0 ? sqrtf(l2sq) : 0;
+}
+
 static void scan_quantized(struct probe *probe, const struct ivf_chunk *chunk, float base) {
     const struct quantizer *quantizer = probe->model->code.quantizer;
-    const struct quantizer_scorer *scorer = (const void *)probe->quantized;
+    struct quantizer_scorer *scorer = (void *)probe->quantized;
+    scorer->centre_dist = centre_dist(probe, base);
     float tau = heap_limit(&probe->heap);
     if (probe->model->code.blocks)
         quantizer->ops->blocks(scorer, chunk->codes, chunk->n, sum_up(tau, -base), probe->score);

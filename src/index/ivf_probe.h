@@ -15,6 +15,7 @@ struct probe {
     const struct search_call *call;
     const float *query;
     float *x;              /* the query as it is coded */
+    float x_l2sq;          /* its squared length, for a quantizer */
     int64_t *list;         /* as many places as probe_begin was told */
     float *list_dist;      /* of the centres */
     uint32_t n_lists;      /* in list, found so far */
