@@ -315,6 +315,7 @@ static void chains_are_one_after_the_other(void **state) {
         assert_int_equal(transform_chain_read(&read, file, bytes, NULL, NULL), 0);
         transform_chain_apply(&read, 1, ROWS, rows, back, scratch);
         assert_memory_equal(back, out, ROWS * chain.d_out * sizeof *out);
+        transform_chain_deinit(&read);
         for (size_t less = 0; less < bytes; less += 1 + less / 5)
             assert_int_equal(transform_chain_read(&read, file, less, NULL, NULL), KITH_ECORRUPT);
         transform_chain_reverse(&chain, 1, ROWS, out, back, scratch);
