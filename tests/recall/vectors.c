@@ -192,7 +192,7 @@ double recall_of(const kith_index *index, const struct vectors *queries, uint32_
     kith_search_params params = KITH_SEARCH_PARAMS_INIT;
     kith_error err;
     params.k = k;
-    params.ef = ef;
+    params.ef = params.nprobe = ef;
     if (filter) params.filter = *filter;
     need(kith_index_search(index, queries->n, queries->x, &params, ids, dists, &err), &err);
     params.exact = 1;

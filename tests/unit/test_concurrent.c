@@ -314,6 +314,12 @@ static void test_graph_of_codes(void **state) {
     run_crowd("HNSW16,SQ8,Refine", KITH_METRIC_COSINE, false);
 }
 
+static void test_lists(void **state) {
+    (void)state;
+    run_crowd("IVF16,Flat", KITH_METRIC_L2, false);
+    run_crowd("IVF16,SQ8,Refine", KITH_METRIC_COSINE, false);
+}
+
 /* ---- nobody waits for ever --------------------------------------------------------------------- */
 
 static void *add_and_remove(void *context) {
@@ -410,11 +416,9 @@ static void test_repair(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flat),
-        cmocka_unit_test(test_graph),
-        cmocka_unit_test(test_graph_of_codes),
-        cmocka_unit_test(test_endless_adds),
-        cmocka_unit_test(test_scratch_is_used_again),
+        cmocka_unit_test(test_flat),           cmocka_unit_test(test_graph),
+        cmocka_unit_test(test_graph_of_codes), cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_endless_adds),   cmocka_unit_test(test_scratch_is_used_again),
         cmocka_unit_test(test_repair),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,10 +87,20 @@ COUNT_LOCK(pthread_cond_broadcast, pthread_cond_t)
 
 /* ---- what is searched, and how ----------------------------------------------------------------- */
 
-static const char *const specs[] = {
-    "Flat",  "Flat,SQ8",  "SQ8",          "SQfp16",           "SQbf16",
-    "HNSW8", "HNSW8,SQ8", "HNSW8,SQfp16", "HNSW8,SQ8,Refine", "HNSW8,SQ8,Refine(SQfp16)",
-    "Auto"};
+static const char *const specs[] = {"Flat",
+                                    "Flat,SQ8",
+                                    "SQ8",
+                                    "SQfp16",
+                                    "SQbf16",
+                                    "HNSW8",
+                                    "HNSW8,SQ8",
+                                    "HNSW8,SQfp16",
+                                    "HNSW8,SQ8,Refine",
+                                    "HNSW8,SQ8,Refine(SQfp16)",
+                                    "IVF16,Flat",
+                                    "IVF16,PQ5x4fs,Refine",
+                                    "IVF16_HNSW4,SQ4",
+                                    "Auto"};
 static const kith_metric metrics[] = {KITH_METRIC_L2, KITH_METRIC_COSINE, KITH_METRIC_IP,
                                       KITH_METRIC_L1};
 enum { SPECS = sizeof specs / sizeof *specs, METRICS = sizeof metrics / sizeof *metrics };
