@@ -87,7 +87,7 @@ static int check_graph(struct wire *wire, const struct faiss_graph *graph, uint6
         WIRE_CHECK(wire, graph->entry_point >= 0 && (uint64_t)graph->entry_point < n,
                    "HNSW: entry %d of %llu rows", graph->entry_point, (unsigned long long)n);
         int32_t levels = bytes_i32(graph->levels.bytes + 4 * (uint64_t)graph->entry_point);
-        WIRE_CHECK(wire, graph->max_level >= 0 && levels - 1 == graph->max_level,
+        WIRE_CHECK(wire, graph->max_level >= 0 && levels > 0 && levels - 1 == graph->max_level,
                    "HNSW: the entry has %d levels, the highest level is %d", levels,
                    graph->max_level);
     }
