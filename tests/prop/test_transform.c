@@ -291,7 +291,8 @@ static void bits_never_change(void **state) {
         uint32_t crc;
     } known[] = {
         {{.kind = TRANSFORM_PCA, .d_in = 40, .d_out = 17}, 0x1cab3c6c},
-        {{.kind = TRANSFORM_PCA, .d_in = 40, .d_out = 9, .whiten = true, .rotate = true}, 0x99619182},
+        {{.kind = TRANSFORM_PCA, .d_in = 40, .d_out = 9, .whiten = true, .rotate = true},
+         0x99619182},
         {{.kind = TRANSFORM_OPQ, .d_in = 40, .d_out = 32, .m = 8, .seed = 1}, 0x2b5107c4},
         {{.kind = TRANSFORM_ROTATION, .d_in = 40, .d_out = 40, .seed = 42}, 0x8b40b916},
         {{.kind = TRANSFORM_NORMALISE, .d_in = 40, .d_out = 40}, 0xe8d7ceeb},

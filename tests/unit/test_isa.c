@@ -71,7 +71,8 @@ static void levels_are_those_of_the_machine(void **state) {
 
 static void any_level_can_be_forced(void **state) {
     (void)state;
-    const char *names[] = {NULL, "", "scalar", "avx2", "avx512", "avx512vnni", "avx512vbmi", "amx", "neon"};
+    const char *names[] = {NULL,         "",           "scalar", "avx2", "avx512",
+                           "avx512vnni", "avx512vbmi", "amx",    "neon"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_int_equal(in_child(check_choice, names[i]), 0);
 }
