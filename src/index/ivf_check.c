@@ -69,8 +69,10 @@ int ivf_check(const struct kith_index *index, kith_error *err) {
 
 int ivf_repair(struct kith_index *index, uint64_t *mended, kith_error *err) {
     const struct ivf *ivf = ivf_of(index);
+    kith_error found;
     *mended = 0;
-    int code = ivf_check(index, NULL);
+    int code = ivf_check(index, &found);
+    if (code != KITH_OK && code != KITH_ECORRUPT && err) *err = found;
     if (code != KITH_ECORRUPT) return code;
     if (!ivf->refine)
         return FAIL(err, KITH_ECORRUPT,

@@ -36,7 +36,7 @@ static inline const float *pq_centroid(const struct pq *pq, uint32_t j, uint32_t
 }
 
 static inline uint32_t pq_index(const struct pq *pq, const uint8_t *indexes, uint32_t j) {
-    return pq->k == 256 ? indexes[j] : indexes[j / 2] >> j % 2 * 4 & 15u;
+    return pq->k == 256 ? indexes[j] : (uint32_t)indexes[j / 2] >> j % 2 * 4 & 15u;
 }
 
 /* After part j's centroids are known: its columns, starts and middle; returns its share of `reach`. After all are: all. */

@@ -114,6 +114,7 @@ void pq_unpack(const struct quantizer *quantizer, const uint8_t *block, size_t i
     uint8_t *indexes = code + pq->index_at;
     memset(code, 0, quantizer->bytes);
     for (uint32_t j = 0; j < quantizer->spec.m; j++)
-        indexes[j / 2] |= (uint8_t)((block[nibble_at(j, i)] >> nibble_shift(i) & 15u) << j % 2 * 4);
+        indexes[j / 2] |=
+            (uint8_t)(((uint32_t)block[nibble_at(j, i)] >> nibble_shift(i) & 15u) << j % 2 * 4);
     if (pq->term_at) memcpy(code, block + pq->term_at + 4 * i, 4);
 }
