@@ -356,16 +356,16 @@ int kith_index_reconstruct(const kith_index *given, int64_t id, float *row, kith
     struct kith_index *index = index_real(given);
     uint32_t slot = epoch_enter(&index->rows.epoch);
     uint32_t at = rows_find(&index->rows, id);
-    bool read = true;
+    int code = KITH_OK;
     if (at != ROW_NONE && index->ops->reconstruct) {
-        read = index->ops->reconstruct(index, at, row);
+        code = index->ops->reconstruct(index, at, row, err);
     } else if (at != ROW_NONE) {
         const struct store *store = rows_store(&index->rows);
         code_decode(store_exact_code(store), store_exact_row(store, at), row);
     }
     epoch_leave(&index->rows.epoch, slot);
     if (at == ROW_NONE) return FAIL(err, KITH_ENOTFOUND, "id %" PRId64 " is not present", id);
-    return read ? KITH_OK : FAIL(err, KITH_ENOMEM, "no memory to decode id %" PRId64, id);
+    return code;
 }
 
 int kith_index_contains(const kith_index *index, int64_t id) {

@@ -38,10 +38,12 @@ static void set_code(const struct word *word, struct rows_config *rows) {
 /* A quantizer's codes are kept as one list is: in blocks, less the mean. */
 static int read_lone(struct parser *parser, struct index_spec *made) {
     made->structure = INDEX_IVF;
+    made->rows.may_forget = true;
     made->nlist = 1;
     made->lone = true;
     made->list = CODE_QUANTIZED;
     made->rows.quantizer = parser->word.quantizer;
+    made->code_at = parser->word.at;
     return next_word(parser);
 }
 
@@ -66,12 +68,14 @@ static int read_graph(struct parser *parser, struct index_spec *made) {
     TRY(next_word(parser));
     if (!at_word(parser, WORD_CODE)) return KITH_OK;
     set_code(&parser->word, &made->rows);
+    made->code_at = parser->word.at;
     made->rows.keep_orig = parser->word.code == CODE_F32;
     return next_word(parser);
 }
 
 static int read_lists(struct parser *parser, struct index_spec *made) {
     made->structure = INDEX_IVF;
+    made->rows.may_forget = true;
     made->m = parser->word.m;
     made->nlist = parser->word.nlist;
     TRY(next_word(parser));
@@ -80,6 +84,7 @@ static int read_lists(struct parser *parser, struct index_spec *made) {
                          "IVF wants the code of its lists, as in IVF1024,Flat, not the word");
     made->list = parser->word.code;
     made->rows.quantizer = parser->word.quantizer;
+    made->code_at = parser->word.at;
     if (made->list == CODE_SQ8) { /* in lists, residuals are coded */
         made->list = CODE_QUANTIZED;
         made->rows.quantizer =
@@ -94,6 +99,7 @@ static int read_refine(struct parser *parser, struct index_spec *made) {
     struct rows_config *rows = &made->rows;
     if (made->structure == INDEX_IVF) {
         made->refine = made->list != CODE_F32;
+        rows->may_forget = !made->refine;
         rows->walk = rows->orig = made->refine ? orig : CODE_F32;
         return next_word(parser);
     }

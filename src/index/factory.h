@@ -27,6 +27,7 @@ struct index_spec {
     bool lone;               /* inverted lists: there is one, and the description names none */
     enum code_kind list;     /* inverted lists: what they hold */
     bool refine;             /* inverted lists: originals are kept */
+    size_t code_at;          /* offset in the description of the word that names the code */
     struct rows_config rows; /* dim and metric are filled in by the caller */
 };
 

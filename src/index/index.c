@@ -28,7 +28,9 @@ int index_new(struct kith_index **out, uint32_t dim, kith_metric metric, const c
     TRY(factory_parse(spec, &parsed, err));
     parsed.rows.dim = dim;
     parsed.rows.metric = metric;
-    return make(out, &parsed, options, err);
+    int code = make(out, &parsed, options, err);
+    if (code == KITH_ESPEC && err) err->at = (int64_t)parsed.code_at; /* the quantizer's doing */
+    return code;
 }
 
 void index_free(struct kith_index *index) {

@@ -37,8 +37,8 @@ struct index_ops {
     /* NULL: scan_range over the rows. */
     int (*range)(struct kith_index *index, const struct search_call *call, const float *query,
                  float radius, struct scan_hits *hits, kith_error *err);
-    /* The vector of a live row, in an epoch; false: no memory. NULL: what the rows' store has. */
-    bool (*reconstruct)(const struct kith_index *index, uint32_t row, float *out);
+    /* The vector of a live row, in an epoch. NULL: what the rows' store has. */
+    int (*reconstruct)(const struct kith_index *index, uint32_t row, float *out, kith_error *err);
     /* NULL: nothing is learnt but from the rows that are added. */
     int (*train)(struct kith_index *index, size_t n, const float *x, const kith_work *work,
                  kith_error *err);

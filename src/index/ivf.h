@@ -156,8 +156,10 @@ kith_metric ivf_coarse_metric(kith_metric metric);
  * Replaced versions are freed after a grace period where readers can see the model. */
 int ivf_place_rows(struct ivf *ivf, struct ivf_model *model, const struct kmeans_rows *x,
                    const uint32_t *row, const kith_work *work, kith_error *err);
-/* The vector of a row that is in a list or in the rows' store, decoded; false where it is in neither. In an epoch. */
-bool ivf_read_row(const struct ivf *ivf, const struct ivf_model *model, uint32_t row, float *out);
+/* The vector of a row that is in a list or in the rows' store, decoded. In an epoch.
+ *   Errors   KITH_ECORRUPT in neither, as a damaged map may have it; KITH_ENOMEM. */
+int ivf_read_row(const struct ivf *ivf, const struct ivf_model *model, uint32_t row, float *out,
+                 kith_error *err);
 /* Take rows out of their lists; all or nothing. */
 int ivf_displace_rows(struct ivf *ivf, struct ivf_model *model, size_t n, const uint32_t *row,
                       kith_error *err);
@@ -175,7 +177,7 @@ int ivf_search(struct kith_index *index, const struct search_call *call, size_t 
                const float *queries, int64_t *ids, float *dists, kith_error *err);
 int ivf_range(struct kith_index *index, const struct search_call *call, const float *query,
               float radius, struct scan_hits *hits, kith_error *err);
-bool ivf_reconstruct(const struct kith_index *index, uint32_t row, float *out);
+int ivf_reconstruct(const struct kith_index *index, uint32_t row, float *out, kith_error *err);
 int ivf_check(const struct kith_index *index, kith_error *err);
 int ivf_repair(struct kith_index *index, uint64_t *mended, kith_error *err);
 /* Make the lists anew from the originals, around the same centres. */

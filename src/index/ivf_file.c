@@ -211,6 +211,8 @@ int ivf_load(struct kith_index *index, const struct index_file *file, kith_error
     const void *centres;
     size_t n, dim = index->rows.config.dim;
     TRY(read_meta(ivf, file, &meta, err));
+    if (!meta.trained && store_is_bare(rows_store(&index->rows)))
+        return FAIL(err, KITH_ECORRUPT, "the index is not trained, and its rows have no vectors");
     if (!meta.trained) return KITH_OK;
     TRY(index_file_section(file, TAG_CENTRES, meta.nlist * dim * sizeof(float), &centres, &n, err));
     TRY(load_code(&how, ivf, &meta, file, err));

@@ -266,31 +266,30 @@ int ivf_displace_rows(struct ivf *ivf, struct ivf_model *model, size_t n, const 
 
 /* ---- looking --------------------------------------------------------------------------------------------- */
 
-static bool read_listed(const struct ivf *ivf, const struct ivf_model *model, uint32_t row,
-                        float *out) {
-    uint32_t at = atomic_load_explicit(ivf_place(ivf, row), memory_order_relaxed);
-    if (at >= model->nlist) return false;
-    const struct ivf_list *list = ivf_list_of(model, at);
-    uint32_t i = 0;
+static int read_listed(const struct ivf *ivf, const struct ivf_model *model, uint32_t row,
+                       float *out, kith_error *err) {
+    uint32_t at = atomic_load_explicit(ivf_place(ivf, row), memory_order_relaxed), i = 0;
+    const struct ivf_list *list = at < model->nlist ? ivf_list_of(model, at) : NULL;
     while (list && i < list->n && list->chunk[i / IVF_CHUNK].row[i % IVF_CHUNK] != row) i++;
-    if (!list || i == list->n) return false;
+    if (!list || i == list->n)
+        return FAIL_AT(err, KITH_ECORRUPT, row, "row %u is in no list (invariant 1)", row);
     size_t dim = ivf->index.rows.config.dim, code_at = bits_round_up(dim * sizeof(float), 64);
     uint8_t *scratch = mem_new(NULL, code_at + model->code.row_bytes);
-    if (!scratch) return false;
+    if (!scratch) return FAIL(err, KITH_ENOMEM, "no memory to decode row %u", row);
     float *centre = (float *)(void *)scratch;
     ivf_centre(model, at, centre);
     ivf_code_unpack(&model->code, list->chunk[i / IVF_CHUNK].codes, i % IVF_CHUNK,
                     scratch + code_at);
     ivf_code_decode(&model->code, dim, scratch + code_at, centre, out);
     mem_free(NULL, scratch, code_at + model->code.row_bytes);
-    return true;
+    return KITH_OK;
 }
 
-bool ivf_read_row(const struct ivf *ivf, const struct ivf_model *model, uint32_t row, float *out) {
+int ivf_read_row(const struct ivf *ivf, const struct ivf_model *model, uint32_t row, float *out,
+                 kith_error *err) {
     const struct store *store = rows_store(&ivf->index.rows);
-    if (store_is_bare(store)) { /* then there is a model */
-        return read_listed(ivf, model ? model : ivf_model_of(ivf), row, out);
-    }
+    if (store_is_bare(store)) /* then there is a model */
+        return read_listed(ivf, model ? model : ivf_model_of(ivf), row, out, err);
     code_decode(store_exact_code(store), store_exact_row(store, row), out);
-    return true;
+    return KITH_OK;
 }

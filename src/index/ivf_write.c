@@ -26,7 +26,7 @@ static void read_source(void *context, size_t i, float *out) {
     if (i >= source->n_live)
         memcpy(out, source->x + (i - source->n_live) * dim, dim * sizeof *out);
     else
-        (void)ivf_read_row(source->ivf, source->old, source->row[i], out);
+        (void)ivf_read_row(source->ivf, source->old, source->row[i], out, NULL);
 }
 
 static int source_init(struct source *source, struct ivf *ivf, size_t n, const float *x,
@@ -81,7 +81,8 @@ int ivf_rebuild(struct kith_index *index, kith_error *err) {
 /* Vectors that lists have now leave the rows. Short memory: another time. */
 static void let_go(struct ivf *ivf) {
     bool bare = store_is_bare(rows_store(&ivf->index.rows));
-    if (ivf_model_of(ivf) && !ivf->refine && !bare) (void)rows_forget(&ivf->index.rows, NULL);
+    if (ivf_model_of(ivf) && ivf->index.rows.config.may_forget && !bare)
+        (void)rows_forget(&ivf->index.rows, NULL);
 }
 
 /* Dead rows leave their lists and become free; where memory is short they stay, for the next write to try again. */

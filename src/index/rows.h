@@ -61,10 +61,11 @@ struct store {
 struct rows_config {
     uint32_t dim;
     kith_metric metric;
-    enum code_kind walk;             /* for integral data CODE_U8 takes its place, without loss */
-    enum code_kind orig;             /* CODE_F32 or CODE_F16 */
-    bool keep_orig;                  /* false: walk alone is kept */
-    bool keep_err;                   /* keep residual norms, for certified scans */
+    enum code_kind walk; /* for integral data CODE_U8 takes its place, without loss */
+    enum code_kind orig; /* CODE_F32 or CODE_F16 */
+    bool keep_orig;      /* false: walk alone is kept */
+    bool keep_err;       /* keep residual norms, for certified scans */
+    bool may_forget;     /* the index may come to keep the vectors itself: rows_forget */
     struct quantizer_spec quantizer; /* of CODE_QUANTIZED */
 };
 

@@ -140,6 +140,8 @@ static int read_meta(const struct index_file *file, struct meta *meta, kith_erro
 static int load_store(struct rows *rows, const struct meta *meta, const struct index_file *file,
                       kith_error *err) {
     struct store *store;
+    if (meta->form == FORM_BARE && !rows->config.may_forget)
+        return FAIL(err, KITH_ECORRUPT, "section ROWS tells of rows without vectors");
     if (meta->form == FORM_BARE) {
         rows->config.walk = CODE_NONE;
         rows->config.keep_orig = rows->config.keep_err = false;

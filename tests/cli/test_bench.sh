@@ -12,7 +12,7 @@ is "the members of its JSON" \
     "$(shape b.json)"
 is "settings double, with one between" "10 15 20 30 40" "$(grep -o '"ef": *[0-9]*' b.json | grep -o '[0-9]*$' | paste -s -d ' ')"
 is "a scan has recall 1" "1" "$(grep -m 1 '"recall"' b.json | grep -o '[0-9.]*' | head -n 1)"
-is "the columns of the table" "index ef recall p5 QPS/CPU QPS mean us min max sd p50 p95 p99 build s CPU s bytes/vector" \
+is "the columns of the table" "index setting recall p5 QPS/CPU QPS mean us min max sd p50 p95 p99 build s CPU s bytes/vector" \
     "$(sed -n 4p table.txt | tr -s ' ')"
 is "a line for each setting" "6" "$(sed -n '5,/^$/p' table.txt | grep -c '[0-9]')"
 is "the page names nothing outside of itself" "" "$(grep -oE '(src|href)=|https?:|@import|url\(' b.html)"

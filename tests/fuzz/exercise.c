@@ -66,7 +66,9 @@ static void use(kith_index *index, int mode) {
     kith_index_stats_get(index, &stats);
     for (int64_t id = -1; id < 20; id++) {
         int present = kith_index_contains(index, id);
-        if ((kith_index_reconstruct(index, id, row, NULL) == KITH_OK) != (present != 0))
+        int code = kith_index_reconstruct(index, id, row, NULL);
+        int lies = code == KITH_ECORRUPT && mode == KITH_OPEN_MAP; /* lists of a map, unverified */
+        if ((code == KITH_OK) != (present != 0) && !lies)
             fuzz_broken("id %d is and is not present", (int)id);
     }
     int sound = kith_index_check(index, NULL) == KITH_OK;

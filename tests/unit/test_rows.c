@@ -25,8 +25,12 @@ struct fixture {
 static struct fixture *fixture_new(enum code_kind walk, enum code_kind orig, bool keep_orig,
                                    kith_metric metric) {
     struct fixture *f = calloc(1, sizeof *f);
-    struct rows_config config = {DIM, metric, walk, orig, keep_orig, keep_orig && walk == CODE_SQ8,
-                                 {0}};
+    struct rows_config config = {.dim = DIM,
+                                 .metric = metric,
+                                 .walk = walk,
+                                 .orig = orig,
+                                 .keep_orig = keep_orig,
+                                 .keep_err = keep_orig && walk == CODE_SQ8};
     uint64_t state = 11;
     assert_int_equal(rows_init(&f->rows, &config, &f->account, &f->err), KITH_OK);
     for (size_t i = 0; i < MOST * DIM; i++)
