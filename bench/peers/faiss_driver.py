@@ -7,7 +7,8 @@ Python's is counted, and the table of visited rows is allocated once for all que
 each. Percentiles come from single calls, with the Python overhead of an empty index taken off.
 
 Spec: an index_factory string, then options after commas: HNSW32,efc=200 | HNSW32_SQ8,efc=200 |
-HNSW32_U8,efc=200 (8-bit integers as they are, lossless on byte data) | Flat. Run parameters: ef;
+HNSW32_U8,efc=200 (8-bit integers as they are, lossless on byte data) | Flat | IVF256,PQ196x4fs,RFlat,kf=4 (kf: the
+k_factor of a refinement). Run parameters: ef, which is nprobe where there are lists;
 batch=1 lets Flat use its matrix product, which it is kept from otherwise.
 """
 import argparse
@@ -68,6 +69,8 @@ def make_index(spec, dim, metric):
         index = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_8bit_direct, int(name[4:-3]), METRICS[metric])
     else:
         index = faiss.index_factory(dim, name, METRICS[metric])
+    if "kf" in options:
+        faiss.downcast_index(index).k_factor = float(options["kf"])
     if "efc" in options:
         faiss.downcast_index(index).hnsw.efConstruction = int(options["efc"])
     return index
@@ -125,7 +128,8 @@ class Session:
     def set(self, key, value):
         if key != "ef":
             raise ValueError(f"faiss does not know the parameter {key}")
-        faiss.ParameterSpace().set_index_parameter(self.index, "efSearch", value)
+        effort = "nprobe" if "IVF" in self.args.spec else "efSearch"
+        faiss.ParameterSpace().set_index_parameter(self.index, effort, value)
 
     def run(self, words):
         seconds, n_queries, batch = 0.25, len(self.queries), False

@@ -57,7 +57,7 @@ def at_targets(points):
     return out
 
 
-def graphs(configs, data, options, say):
+def graphs(configs, data, options, say, **words):
     """Interleaved: every repeat asks every engine for every ef before the next repeat begins."""
     drivers = start_all(configs, data, options, say)
     efs = {id(driver): list(options["efs"]) for driver in drivers}
@@ -66,7 +66,7 @@ def graphs(configs, data, options, say):
         for driver in drivers:
             seen = samples[id(driver)]
             for ef in efs[id(driver)]:
-                seen.setdefault(ef, []).append(driver.run(ef=ef, seconds=options["seconds"]))
+                seen.setdefault(ef, []).append(driver.run(ef=ef, seconds=options["seconds"], **words))
                 if repeat == 0 and seen[ef][0]["recall"] >= ENOUGH:
                     break
             efs[id(driver)] = list(seen)
@@ -78,6 +78,12 @@ def graphs(configs, data, options, say):
                      "points": points, "at": at_targets(points)})
         driver.close()
     return runs
+
+
+def lists(configs, data, options, say):
+    """The same over nprobe: single queries, and all of them in one call."""
+    options = {**options, "efs": suites.PROBES}
+    return {"single": graphs(configs, data, options, say), "batch": graphs(configs, data, options, say, batch=1)}
 
 
 def about(driver):

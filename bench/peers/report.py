@@ -109,6 +109,9 @@ def markdown(results):
         out += ["## Graphs", "", speeds(results["graphs"]), "",
                 f"## Ratios at recall {', '.join(f'{t:g}' for t in suites.TARGETS)}", "",
                 ratios(results["graphs"]), ""]
+    for how, runs in results.get("lists", {}).items():
+        out += [f"## Inverted lists, {how}", "", speeds(runs), "",
+                f"Ratios at recall {', '.join(f'{t:g}' for t in suites.TARGETS)}:", "", ratios(runs), ""]
     if results.get("flats"):
         out += ["## Exact scans", "", flats(results["flats"]), ""]
     if results.get("builds"):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure Kith and its peers in one interleaved run, and print one table of ratios.
 
-    run.py [SET ...] [--only graphs,flats,builds,kmeans] [--engines kith,faiss,...] [--spec ENGINE:SPEC ...]
+    run.py [SET ...] [--only graphs,lists,flats,builds,kmeans] [--engines kith,faiss,...] [--spec ENGINE:SPEC ...]
 
 All drivers of a set are started, pinned to one core; then, repeat by repeat, each engine is asked for
 each ef in turn, so that whatever else the machine does falls on all of them. See README.md.
@@ -59,6 +59,8 @@ def measure_set(name, args):
     graph_specs = choose(suites.GRAPHS[name], args)
     if "graphs" in args.only:
         results["graphs"] = measure.graphs(graph_specs, paths, options, say)
+    if "lists" in args.only:
+        results["lists"] = measure.lists(choose(suites.LISTS[name], args), paths, options, say)
     if "flats" in args.only:
         flat = [c for c in suites.FLATS if not args.engines or c[0] in args.engines]
         results["flats"] = measure.flats(flat, paths, options, say)
@@ -84,7 +86,7 @@ def read_arguments():
     comma_list = lambda text: [word for word in text.split(",") if word]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", default=sorted(suites.GRAPHS), metavar="SET")
-    parser.add_argument("--only", type=comma_list, default=["graphs", "flats"], help="graphs,flats,builds,kmeans")
+    parser.add_argument("--only", type=comma_list, default=["graphs", "flats"], help="graphs,lists,flats,builds,kmeans")
     parser.add_argument("--engines", type=comma_list, default=[], help="of " + ",".join(suites.DRIVERS))
     parser.add_argument("--spec", action="append", default=[], metavar="ENGINE:SPEC",
                         help="measure this instead of the suite's specs of ENGINE; may be repeated")

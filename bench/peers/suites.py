@@ -44,6 +44,28 @@ GRAPHS = {
 
 KMEANS = [("kith", "random"), ("kith", "++"), ("faiss", "plain"), ("faiss", "super")]
 
+# Inverted lists: the sweep is over nprobe. `kf` is FAISS's k_factor, `over` Kith's oversample.
+LISTS = {
+    "mnist-784": [
+        ("kith", "IVF256,SQ4,Refine"),
+        ("kith", "IVF256,RaBitQ,Refine"),
+        ("kith", "IVF256,PQ196x4fs,Refine"),
+        ("kith", "IVF256,RaBitQ7"),
+        ("faiss", "IVF256,Flat"),
+        ("faiss", "IVF256,PQ196x4fs,RFlat,kf=4"),
+        ("faiss", "RR,IVF256,RaBitQ,RFlat,kf=16"),
+    ],
+    "wordnet-sg-100": [
+        ("kith", "IVF1024,SQ4,Refine"),
+        ("kith", "IVF1024,PQ50x4fs,Refine"),
+        ("kith", "IVF1024,RaBitQ4,Refine"),
+        ("faiss", "IVF1024,Flat"),
+        ("faiss", "IVF1024,PQ50x4fs,RFlat,kf=8"),
+        ("faiss", "RR,IVF1024,RaBitQ,RFlat,kf=16"),
+    ],
+}
+PROBES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192]
+
 FLATS = [("kith", "Flat"), ("kith", "Flat,SQ8"), ("faiss", "Flat")]
 
 EFS = [10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512,
