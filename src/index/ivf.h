@@ -143,9 +143,14 @@ uint64_t ivf_list_bytes(const struct ivf_list *list, const struct ivf_code *code
 int ivf_model_new(struct ivf_model **out, const struct ivf *ivf, uint32_t nlist,
                   const float *centres, kith_error *err);
 void ivf_model_free(struct ivf_model *model, struct mem_account *owner);
-/* Learn centres (those of `old`, where it is not NULL) and codes from vectors as the user gave them; lists are empty. */
-int ivf_model_train(struct ivf_model **out, const struct ivf *ivf, const struct kmeans_rows *x,
-                    const struct ivf_model *old, const kith_work *work, kith_error *err);
+/* Learn centres (those of `old`, where it is not NULL) and codes from vectors as the user gave them; lists are empty. The
+ * rows that will be placed need not be those that are learnt from, and only if both are whole are bytes the code. */
+struct ivf_lesson {
+    const struct kmeans_rows *x, *placed;
+    const struct ivf_model *old;
+};
+int ivf_model_train(struct ivf_model **out, const struct ivf *ivf, const struct ivf_lesson *lesson,
+                    const kith_work *work, kith_error *err);
 /* A centre, exact. */
 void ivf_centre(const struct ivf_model *model, uint32_t list, float *out);
 kith_metric ivf_coarse_metric(kith_metric metric);

@@ -137,8 +137,9 @@ static int find_centres(const struct ivf *ivf, const struct kmeans_rows *coded,
     return KITH_OK;
 }
 
-int ivf_model_train(struct ivf_model **out, const struct ivf *ivf, const struct kmeans_rows *x,
-                    const struct ivf_model *old, const kith_work *work, kith_error *err) {
+int ivf_model_train(struct ivf_model **out, const struct ivf *ivf, const struct ivf_lesson *lesson,
+                    const kith_work *work, kith_error *err) {
+    const struct kmeans_rows *x = lesson->x;
     struct mem_account *owner = (struct mem_account *)(uintptr_t)&ivf->index.mem;
     size_t bytes = ivf->nlist * x->dim * sizeof(float);
     struct ivf_model *model = NULL;
@@ -148,7 +149,8 @@ int ivf_model_train(struct ivf_model **out, const struct ivf *ivf, const struct 
                     x->n, ivf->nlist);
     float *centres = mem_new(owner, bytes);
     if (!centres) return FAIL(err, KITH_ENOMEM, "no memory for %u centres", ivf->nlist);
-    int code = ivf_code_init(&how, ivf, all_integral(x, centres), err);
+    int code = ivf_code_init(
+        &how, ivf, all_integral(x, centres) && all_integral(lesson->placed, centres), err);
     if (code != KITH_OK) {
         mem_free(owner, centres, bytes);
         return code;
@@ -156,7 +158,7 @@ int ivf_model_train(struct ivf_model **out, const struct ivf *ivf, const struct 
     struct coded_rows coded = {&how, x};
     const struct kmeans_rows rows = {
         .n = x->n, .dim = x->dim, .read = read_coded, .context = &coded};
-    TRY_DONE(find_centres(ivf, &rows, old, centres, work, err));
+    TRY_DONE(find_centres(ivf, &rows, lesson->old, centres, work, err));
     TRY_DONE(ivf_model_new(&model, ivf, ivf->nlist, centres, err));
     model->code = how;
     model->trained_n = x->n;

@@ -53,7 +53,8 @@ static int remake(struct ivf *ivf, size_t n, const float *x, const uint32_t *row
     TRY(source_init(&source, ivf, n, x, row, err));
     const struct kmeans_rows all = {
         .n = source.n, .dim = ivf->index.rows.config.dim, .read = read_source, .context = &source};
-    int code = ivf_model_train(&model, ivf, given ? given : &all, old, work, err);
+    const struct ivf_lesson lesson = {.x = given ? given : &all, .placed = &all, .old = old};
+    int code = ivf_model_train(&model, ivf, &lesson, work, err);
     if (code == KITH_OK) code = ivf_place_rows(ivf, model, &all, source.row, work, err);
     mem_free(owner, source.row, source.n * sizeof *source.row);
     if (code != KITH_OK) {

@@ -133,6 +133,23 @@ static void test_exact_until_trained(void **state) {
     kith_index_free(index);
 }
 
+/* Rows that are there already may be of another kind than those that are learnt from. */
+static void test_training_on_whole_numbers_rounds_no_row(void **state) {
+    kith_index *index;
+    kith_error err;
+    struct answers want, got;
+    struct vectors whole = vectors_integral(200, DIM, 5);
+    (void)state;
+    assert_int_equal(kith_index_new(&index, DIM, KITH_METRIC_L2, "IVF8,Flat", NULL, &err), KITH_OK);
+    assert_int_equal(kith_index_add(index, 100, rows.x, NULL, NULL, &err), KITH_OK);
+    ask(index, 1, 8, 0, &want);
+    assert_int_equal(kith_index_train(index, 200, whole.x, NULL, &err), KITH_OK);
+    ask(index, 1, 8, 0, &got);
+    assert_same(&want, &got, "trained on whole numbers");
+    vectors_free(&whole);
+    kith_index_free(index);
+}
+
 /* Passes one id in `context`. */
 static int one_in(void *context, int64_t id) { return id % *(const int64_t *)context == 0; }
 
@@ -266,6 +283,7 @@ int main(void) {
         cmocka_unit_test(test_batches_answer_as_single_queries),
         cmocka_unit_test(test_all_lists_are_all_rows),
         cmocka_unit_test(test_exact_until_trained),
+        cmocka_unit_test(test_training_on_whole_numbers_rounds_no_row),
         cmocka_unit_test(test_filters_cost_no_results),
         cmocka_unit_test(test_replacing_all_leaves_nothing_behind),
         cmocka_unit_test(test_threads_make_the_same_file),
