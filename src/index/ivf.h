@@ -43,9 +43,10 @@ struct ivf_code {
     kith_metric metric; /* of scores */
     bool unit;          /* vectors are scaled to length 1 first */
     bool residual;      /* centres are subtracted */
+    bool exact;         /* scores are exact, not estimates: what files of other engines promise */
     struct code plain;  /* where quantizer is NULL */
     struct quantizer *quantizer;
-    bool blocks;      /* the quantizer's block form is kept, else codes */
+    bool blocks;      /* the quantizer's block form is kept, else codes; never if `exact` */
     size_t row_bytes; /* of a code */
 };
 
@@ -102,6 +103,12 @@ static inline _Atomic uint32_t *ivf_place(const struct ivf *ivf, uint32_t row) {
 /* For integral data (all values whole, 0 to 255) a code of floats or SQ8 becomes u8, without loss. */
 int ivf_code_init(struct ivf_code *code, const struct ivf *ivf, bool integral, kith_error *err);
 void ivf_code_deinit(struct ivf_code *code, struct mem_account *owner);
+/* From estimates to exact scores, before anything is coded. */
+void ivf_code_be_exact(struct ivf_code *code);
+/* Whether a quantizer that could code residuals codes whole vectors, as some lists of FAISS do. */
+static inline bool ivf_code_is_whole(const struct ivf_code *code) {
+    return code->quantizer && code->metric != KITH_METRIC_L1 && !code->residual;
+}
 /* Learn from n vectors as ivf_code_vector leaves them, less their centres where `residual`. */
 int ivf_code_train(struct ivf_code *code, size_t n, const float *residuals, const kith_work *work,
                    kith_error *err);
@@ -136,6 +143,8 @@ int ivf_list_borrow(struct ivf_list **out, const struct ivf_code *code, uint32_t
 int ivf_list_copy(struct ivf_list **out, const struct ivf_list *list, const struct ivf_code *code,
                   struct mem_account *owner, kith_error *err);
 uint64_t ivf_list_bytes(const struct ivf_list *list, const struct ivf_code *code);
+/* Of these, the chunks that lie in a mapped file. */
+uint64_t ivf_list_mapped_bytes(const struct ivf_list *list, const struct ivf_code *code);
 
 /* ---- ivf_model.c: centres and codes --------------------------------------------------------------- */
 

@@ -37,6 +37,11 @@ int ivf_code_init(struct ivf_code *code, const struct ivf *ivf, bool integral, k
     return KITH_OK;
 }
 
+void ivf_code_be_exact(struct ivf_code *code) {
+    code->exact = true;
+    code->blocks = false;
+}
+
 void ivf_code_deinit(struct ivf_code *code, struct mem_account *owner) {
     if (code->quantizer)
         quantizer_free(code->quantizer);

@@ -1,7 +1,7 @@
 /* The inverted lists' sections of an index file (docs/format.md): IVFM, and where the index is trained CENT, QNTZ, LSTN,
  * LROW, LCOD, LIOF.
  *
- * IVFM: u32 nlist, u32 trained, u32 plain code kind or that a quantizer codes, u32 bytes of a code, u64 rows trained on.
+ * IVFM: u32 nlist, u32 state, u32 plain code kind or that a quantizer codes, u32 bytes of a code, u64 rows trained on.
  * CENT: nlist x dim f32. QNTZ: the quantizer's model. LSTN: u32 rows a list. LROW: their numbers, list by list. LCOD: their
  * codes, list by list, each list at a multiple of 64 and chunk behind chunk. LIOF: u32 a row, its list.
  * A map borrows row numbers and codes, so that opening costs by lists and chunks, not by rows; row numbers are looked at
@@ -21,9 +21,11 @@
 #define ALIGN       64u
 
 struct meta {
-    uint32_t nlist, trained, kind, row_bytes;
+    uint32_t nlist, state, kind, row_bytes;
     uint64_t trained_n;
 };
+/* WHOLE: codes are of whole vectors, not of residuals; EXACT: they are scored exactly, and not kept in blocks. */
+enum { STATE_TRAINED = 1, STATE_WHOLE = 2, STATE_EXACT = 4, STATE_ALL = 7 };
 
 /* ---- saving --------------------------------------------------------------------------------------- */
 
@@ -84,9 +86,12 @@ static int save_codes(const struct ivf_model *model, struct file_sections *out, 
 int ivf_save(const struct kith_index *index, struct file_sections *out, kith_error *err) {
     const struct ivf *ivf = ivf_of(index);
     const struct ivf_model *model = ivf_model_of(ivf);
-    struct meta meta = {.nlist = ivf->nlist, .trained = model != NULL};
+    struct meta meta = {.nlist = ivf->nlist};
     if (model) {
         const struct ivf_code *code = &model->code;
+        meta.state = STATE_TRAINED;
+        if (ivf_code_is_whole(code)) meta.state |= STATE_WHOLE;
+        if (code->exact) meta.state |= STATE_EXACT;
         meta.kind = code->quantizer ? CODE_QUANTIZED : (uint32_t)code->plain.kind;
         meta.row_bytes = (uint32_t)code->row_bytes;
         meta.trained_n = model->trained_n;
@@ -110,7 +115,8 @@ static int read_meta(const struct ivf *ivf, const struct index_file *file, struc
     size_t n;
     TRY(index_file_section(file, TAG_META, sizeof *meta, &bytes, &n, err));
     memcpy(meta, bytes, sizeof *meta);
-    if (meta->nlist != ivf->nlist || meta->trained > 1)
+    if (meta->nlist != ivf->nlist || (meta->state & ~(uint32_t)STATE_ALL) ||
+        (meta->state && !(meta->state & STATE_TRAINED)))
         return FAIL(err, KITH_ECORRUPT,
                     "section IVFM tells of %" PRIu32 " lists, the description of %" PRIu32,
                     meta->nlist, ivf->nlist);
@@ -127,6 +133,8 @@ static int load_code(struct ivf_code *code, const struct ivf *ivf, const struct 
                       "section IVFM tells of codes of kind %" PRIu32 " and %" PRIu32
                       " bytes, the description of kind %" PRIu32 " and %zu",
                       meta->kind, meta->row_bytes, kind, code->row_bytes);
+    if (result == KITH_OK && (meta->state & STATE_WHOLE)) code->residual = false;
+    if (result == KITH_OK && (meta->state & STATE_EXACT)) ivf_code_be_exact(code);
     if (result == KITH_OK && code->quantizer) result = quantizer_load(code->quantizer, file, err);
     if (result != KITH_OK) ivf_code_deinit(code, (struct mem_account *)(uintptr_t)&ivf->index.mem);
     return result;
@@ -211,9 +219,9 @@ int ivf_load(struct kith_index *index, const struct index_file *file, kith_error
     const void *centres;
     size_t n, dim = index->rows.config.dim;
     TRY(read_meta(ivf, file, &meta, err));
-    if (!meta.trained && store_is_bare(rows_store(&index->rows)))
+    if (!meta.state && store_is_bare(rows_store(&index->rows)))
         return FAIL(err, KITH_ECORRUPT, "the index is not trained, and its rows have no vectors");
-    if (!meta.trained) return KITH_OK;
+    if (!meta.state) return KITH_OK;
     TRY(index_file_section(file, TAG_CENTRES, meta.nlist * dim * sizeof(float), &centres, &n, err));
     TRY(load_code(&how, ivf, &meta, file, err));
     int code = ivf_model_new(&model, ivf, meta.nlist, centres, err);

@@ -129,6 +129,23 @@ static void scan_quantized(struct probe *probe, const struct ivf_chunk *chunk, f
     }
 }
 
+/* The same by exact scores, of those rows alone whose estimate can be within tau. */
+static void scan_exact(struct probe *probe, const struct ivf_chunk *chunk, float base) {
+    const struct quantizer *quantizer = probe->model->code.quantizer;
+    const struct quantizer_scorer *scorer = (const void *)probe->quantized;
+    float tau = heap_limit(&probe->heap);
+    quantizer->ops->rows(scorer, chunk->codes, quantizer->bytes, chunk->n, probe->score);
+    for (uint32_t i = 0; i < chunk->n; i++) {
+        float room = scorer->slack + 1e-5f * (fabsf(tau) + fabsf(base)); /* roundings */
+        if (!(base + probe->score[i] <= tau + room)) continue;
+        float dist =
+            base + quantizer->ops->score(scorer, chunk->codes + i * (size_t)quantizer->bytes);
+        if (!(dist <= tau)) continue;
+        offer(probe, chunk->row[i], dist);
+        tau = heap_limit(&probe->heap);
+    }
+}
+
 /* Law distances, of those rows alone whose estimate can be within tau. */
 static void scan_plain(struct probe *probe, const struct ivf_chunk *chunk) {
     const struct scorer *scorer = &probe->plain;
@@ -162,8 +179,10 @@ void probe_scan(struct probe *probe, const struct ivf_chunk *chunk, float list_d
         probe->n_passed += n;
         if (n == 0) return;
     }
-    if (code->quantizer)
-        scan_quantized(probe, chunk, code->residual ? list_dist : 0);
+    if (code->quantizer && code->exact)
+        scan_exact(probe, chunk, probe_base(probe, list_dist));
+    else if (code->quantizer)
+        scan_quantized(probe, chunk, probe_base(probe, list_dist));
     else
         scan_plain(probe, chunk);
 }

@@ -52,6 +52,13 @@ struct search_call probe_coarse_call(const struct ivf_model *model, uint32_t n);
 /* The n nearest lists into probe->list. */
 int probe_find_lists(struct probe *probe, uint32_t n, kith_error *err);
 
+/* What a quantizer's score lacks to be the distance: that of the list's centre, or without one |q|^2 under L2. */
+static inline float probe_base(const struct probe *probe, float list_dist) {
+    const struct ivf_code *code = &probe->model->code;
+    if (code->residual) return list_dist;
+    return code->metric == KITH_METRIC_L2 ? probe->x_l2sq : 0;
+}
+
 /* A mapped file may hold any row number. */
 static inline bool probe_may_return(const struct probe *probe, uint32_t row) {
     const struct rows *rows = &probe->ivf->index.rows;
