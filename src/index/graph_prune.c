@@ -87,12 +87,17 @@ uint32_t prune_select(const struct graph_prune *prune, graph_key *candidates, ui
     return kept;
 }
 
+/* Shell's sort, with Ciura's gaps of 2001: some hundred keys at most. */
 static void keys_sort(graph_key *keys, uint32_t n) {
-    for (uint32_t i = 1; i < n; i++) {
-        graph_key key = keys[i];
-        uint32_t at = i;
-        for (; at > 0 && keys[at - 1] > key; at--) keys[at] = keys[at - 1];
-        keys[at] = key;
+    static const uint32_t gaps[] = {132, 57, 23, 10, 4, 1};
+    for (size_t g = 0; g < sizeof gaps / sizeof *gaps; g++) {
+        uint32_t gap = gaps[g];
+        for (uint32_t i = gap; i < n; i++) {
+            graph_key key = keys[i];
+            uint32_t at = i;
+            for (; at >= gap && keys[at - gap] > key; at -= gap) keys[at] = keys[at - gap];
+            keys[at] = key;
+        }
     }
 }
 

@@ -12,21 +12,29 @@
 #define DEAD_SHARE      64u
 #define DEAD_MIN        16u
 #define MOST_CANDIDATES 512u
+#define LIVE_A_LINK     4u /* of the candidates for each link that is wanted, so many live ones are enough */
 
 struct sweep {
     struct graph *graph;
     const struct store *store;
     uint64_t *dead;
     struct graph_context *context;
+    uint8_t mark; /* of the rows that were offered, in context->visited */
     uint32_t candidate[MOST_CANDIDATES];
-    uint32_t n;
+    uint32_t n, n_live, most_live;
 };
 
+static bool is_enough(const struct sweep *sweep) {
+    return sweep->n == MOST_CANDIDATES || sweep->n_live >= sweep->most_live;
+}
+
+/* A row becomes a candidate once. */
 static void offer(struct sweep *sweep, uint32_t row) {
-    for (uint32_t i = 0; i < sweep->n; i++) {
-        if (sweep->candidate[i] == row) return;
-    }
-    if (sweep->n < MOST_CANDIDATES) sweep->candidate[sweep->n++] = row;
+    uint8_t *seen = &sweep->context->visited[row];
+    if (*seen == sweep->mark || is_enough(sweep)) return;
+    *seen = sweep->mark;
+    sweep->candidate[sweep->n++] = row;
+    sweep->n_live += !bits_test(sweep->dead, row);
 }
 
 /* Link one row's level anew without its dead neighbours. */
@@ -37,9 +45,11 @@ static void relink(struct sweep *sweep, uint32_t row, uint32_t level) {
     for (uint32_t i = 0; i < n; i++) n_dead += bits_test(sweep->dead, links[i]);
     if (n_dead == 0) return;
     /* Neighbours first, then, breadth first, those of the dead among the candidates. */
-    sweep->n = 0;
+    sweep->n = sweep->n_live = 0;
+    sweep->most_live = LIVE_A_LINK * degree;
+    sweep->mark = context_mark(sweep->context);
     for (uint32_t i = 0; i < n; i++) offer(sweep, links[i]);
-    for (uint32_t at = 0; at < sweep->n; at++) {
+    for (uint32_t at = 0; at < sweep->n && !is_enough(sweep); at++) {
         if (!bits_test(sweep->dead, sweep->candidate[at])) continue;
         n = link_row_read(graph, sweep->candidate[at], level, links);
         for (uint32_t i = 0; i < n; i++) offer(sweep, links[i]);
