@@ -53,9 +53,13 @@ typedef struct kith_index_options {
     uint32_t ef_construction; /* graph: pool size while inserting (0: 128) */
     float alpha;              /* graph: pruning slack on distances, 1 (HNSW's rule) to 2 (0: 1.1) */
     uint64_t seed;            /* levels, sampling (42) */
+    uint64_t
+        memory_limit; /* bytes; 0: none. A call that would need more answers KITH_ENOMEM with the numbers, and
+                               * changes nothing. Counted is all that the index holds, and what its adds, training and
+                               * searches take for a while (docs/limits.md); not stored in files */
 } kith_index_options;
 #define KITH_INDEX_OPTIONS_INIT \
-    { (uint32_t)sizeof(kith_index_options), 0u, 0.0f, 42u }
+    { (uint32_t)sizeof(kith_index_options), 0u, 0.0f, 42u, 0u }
 
 /* How work on many rows is done. */
 typedef struct kith_work {
@@ -120,9 +124,10 @@ typedef struct kith_index_stats {
     double mean_list;
     uint64_t largest_list;
     uint64_t bytes;        /* all components, heap or map */
-    uint64_t mapped_bytes; /* of these, in a mapped file */
+    uint64_t mapped_bytes; /* of these, in a mapped file: in memory as far as they were touched */
     uint32_t n_components;
     kith_component component[KITH_MAX_COMPONENTS];
+    uint64_t heap_bytes; /* what the allocator gave the index: what memory_limit is compared with */
 } kith_index_stats;
 
 /* Make an empty index. options NULL: all defaults.

@@ -71,6 +71,20 @@ static int check_vectors(const struct kith_index *index, size_t n, const float *
     return KITH_OK;
 }
 
+/* Where memory_limit refused: the sentence with the limit's numbers. */
+static int tell_limit(const struct kith_index *given, int code, kith_error *err) {
+    struct mem_account *mem = &index_real(given)->mem;
+    if (code != KITH_ENOMEM || mem->limit == 0 || !err) return code;
+    uint64_t refused = atomic_exchange_explicit(&mem->refused, 0, memory_order_relaxed);
+    if (refused == 0) return code; /* the system had none */
+    char said[sizeof err->text];
+    memcpy(said, err->text, sizeof said);
+    return FAIL_AT(
+        err, code, err->at,
+        "%.120s (memory_limit %" PRIu64 ": %" PRIu64 " bytes held, %" PRIu64 " more wanted)", said,
+        mem->limit, atomic_load_explicit(&mem->bytes, memory_order_relaxed), refused);
+}
+
 /* ---- writing ----------------------------------------------------------------------------------- */
 
 static int check_writable(const struct kith_index *index, size_t n, const void *array,
@@ -93,6 +107,7 @@ int kith_index_add(kith_index *index, size_t n, const float *rows, const int64_t
     if (n == 0) return KITH_OK;
     TRY(index_choose(index, n, &real, &fresh, err));
     int code = real->ops->add(real, n, rows, ids, &work, err);
+    if (code != KITH_OK) code = tell_limit(real, code, err);
     if (fresh) index_chose(index, fresh, code == KITH_OK);
     return code;
 }
@@ -104,14 +119,15 @@ int kith_index_train(kith_index *index, size_t n, const float *rows, const kith_
     TRY(read_work(given, &work, err));
     TRY(check_vectors(index, n, rows, "row", err));
     struct kith_index *real = index_real(index);
-    return real->ops->train ? real->ops->train(real, n, rows, &work, err) : KITH_OK;
+    return real->ops->train ? tell_limit(real, real->ops->train(real, n, rows, &work, err), err)
+                            : KITH_OK;
 }
 
 int kith_index_remove(kith_index *index, size_t n, const int64_t *ids, kith_error *err) {
     TRY(check_writable(index, n, ids, err));
     if (n == 0) return KITH_OK;
     struct kith_index *real = index_real(index);
-    return real->ops->remove(real, n, ids, err);
+    return tell_limit(real, real->ops->remove(real, n, ids, err), err);
 }
 
 int kith_index_update(kith_index *index, size_t n, const float *rows, const int64_t *ids,
@@ -125,7 +141,7 @@ int kith_index_update(kith_index *index, size_t n, const float *rows, const int6
     if (!real->ops->update)
         return FAIL(err, KITH_EUNSUPPORTED, "a %s index cannot update, remove and add",
                     real->ops->kind);
-    return real->ops->update(real, n, rows, ids, &work, err);
+    return tell_limit(real, real->ops->update(real, n, rows, ids, &work, err), err);
 }
 
 int kith_index_repair(kith_index *index, uint64_t *mended, kith_error *err) {
@@ -249,7 +265,7 @@ int kith_index_search(const kith_index *given_index, size_t n, const float *quer
     if (n == 0) return KITH_OK;
     struct search_job job = {index, &call, queries, ids, dists, err, KITH_OK};
     thread_for(params.threads, n, piece_of(index, &call, n, params.threads), search_part, &job);
-    return atomic_load_explicit(&job.code, memory_order_relaxed);
+    return tell_limit(index, atomic_load_explicit(&job.code, memory_order_relaxed), err);
 }
 
 /* ---- threshold search -------------------------------------------------------------------------- */
@@ -342,7 +358,7 @@ int kith_index_range_search(const kith_index *given_index, size_t n, const float
     job.hits = mem_new(NULL, n * sizeof *job.hits);
     if (!job.hits) return FAIL(err, KITH_ENOMEM, "no memory for %zu queries", n);
     thread_for(params.threads, n, 1, range_part, &job);
-    int code = atomic_load_explicit(&job.code, memory_order_relaxed);
+    int code = tell_limit(index, atomic_load_explicit(&job.code, memory_order_relaxed), err);
     if (code == KITH_OK) code = gather_hits(&job, n, out, err);
     for (size_t i = 0; i < n; i++) scan_hits_deinit(&job.hits[i]);
     mem_free(NULL, job.hits, n * sizeof *job.hits);

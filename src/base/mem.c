@@ -8,7 +8,8 @@
  *
  * Invariants
  *   1. A block of a given size is always of the same kind, so mem_free needs no header in front of it.
- *   2. The counters are touched only after the call can no longer fail.
+ *   2. Bytes are charged before they are asked for, so that a limit holds, and given back where the call fails; blocks
+ *      are counted once it can no longer fail.
  * Under the address sanitizer every mem_new comes from the heap, so that each block has its red zones. */
 #include "base/mem.h"
 
@@ -46,20 +47,55 @@ static bool call_fails(void) {
     return n == atomic_load_explicit(&test_fail, memory_order_relaxed);
 }
 
-static void count_block(struct mem_account *owner, size_t bytes) {
-    atomic_fetch_add_explicit(&live_blocks, 1, memory_order_relaxed);
-    if (owner) {
-        atomic_fetch_add_explicit(&owner->bytes, bytes, memory_order_relaxed);
-        atomic_fetch_add_explicit(&owner->blocks, 1, memory_order_relaxed);
+/* Count bytes to an account and those above it, unless a limit forbids: then to none, and all below are told. */
+static bool charge(struct mem_account *owner, uint64_t bytes) {
+    for (struct mem_account *at = owner; at; at = at->parent) {
+        uint64_t before = atomic_fetch_add_explicit(&at->bytes, bytes, memory_order_relaxed);
+        if (at->limit == 0 || (before <= at->limit && bytes <= at->limit - before)) continue;
+        for (struct mem_account *back = owner;; back = back->parent) {
+            atomic_fetch_sub_explicit(&back->bytes, bytes, memory_order_relaxed);
+            atomic_store_explicit(&back->refused, bytes, memory_order_relaxed);
+            if (back == at) return false;
+        }
     }
+    return true;
+}
+
+static void discharge(struct mem_account *owner, uint64_t bytes) {
+    for (; owner; owner = owner->parent)
+        atomic_fetch_sub_explicit(&owner->bytes, bytes, memory_order_relaxed);
+}
+
+static void count_block(struct mem_account *owner) {
+    atomic_fetch_add_explicit(&live_blocks, 1, memory_order_relaxed);
+    for (; owner; owner = owner->parent)
+        atomic_fetch_add_explicit(&owner->blocks, 1, memory_order_relaxed);
 }
 
 static void uncount_block(struct mem_account *owner, size_t bytes) {
     atomic_fetch_sub_explicit(&live_blocks, 1, memory_order_relaxed);
-    if (owner) {
-        atomic_fetch_sub_explicit(&owner->bytes, bytes, memory_order_relaxed);
+    discharge(owner, bytes);
+    for (; owner; owner = owner->parent)
         atomic_fetch_sub_explicit(&owner->blocks, 1, memory_order_relaxed);
-    }
+}
+
+bool mem_account_join(struct mem_account *child, struct mem_account *parent, uint64_t more) {
+    uint64_t bytes = atomic_load_explicit(&child->bytes, memory_order_relaxed) + more;
+    if (!charge(parent, bytes)) return false;
+    uint64_t blocks = atomic_load_explicit(&child->blocks, memory_order_relaxed);
+    for (struct mem_account *at = parent; at; at = at->parent)
+        atomic_fetch_add_explicit(&at->blocks, blocks, memory_order_relaxed);
+    child->parent = parent;
+    return true;
+}
+
+void mem_account_leave(struct mem_account *child, uint64_t more) {
+    if (!child->parent) return;
+    uint64_t blocks = atomic_load_explicit(&child->blocks, memory_order_relaxed);
+    discharge(child->parent, atomic_load_explicit(&child->bytes, memory_order_relaxed) + more);
+    for (struct mem_account *at = child->parent; at; at = at->parent)
+        atomic_fetch_sub_explicit(&at->blocks, blocks, memory_order_relaxed);
+    child->parent = NULL;
 }
 
 /* ---- blocks, not counted ----------------------------------------------------------------------- */
@@ -138,28 +174,40 @@ static void *block_remap(void *p, size_t old_bytes, size_t new_bytes) {
 
 /* ---- the interface ----------------------------------------------------------------------------- */
 
-void *mem_new(struct mem_account *owner, size_t bytes) {
-    if (call_fails()) return NULL;
-    void *p = block_new(bytes);
-    if (p) count_block(owner, bytes);
+/* A block that was charged before it was asked for: counted, or given back. */
+static void *settle(struct mem_account *owner, void *p, size_t bytes) {
+    if (p)
+        count_block(owner);
+    else
+        discharge(owner, bytes);
     return p;
+}
+
+void *mem_new(struct mem_account *owner, size_t bytes) {
+    if (call_fails() || !charge(owner, bytes)) return NULL;
+    return settle(owner, block_new(bytes), bytes);
+}
+
+/* Both sizes are mapped: only the difference is asked for. */
+static void *resize_mapped(struct mem_account *owner, void *p, size_t old_bytes, size_t new_bytes) {
+    size_t more = new_bytes > old_bytes ? new_bytes - old_bytes : 0;
+    size_t less = new_bytes < old_bytes ? old_bytes - new_bytes : 0;
+    if (!charge(owner, more)) return NULL;
+    void *moved = block_remap(p, old_bytes, new_bytes);
+    discharge(owner, moved ? less : more);
+    return moved;
 }
 
 void *mem_resize(struct mem_account *owner, void *p, size_t old_bytes, size_t new_bytes) {
     if (!p) return mem_new(owner, new_bytes);
     if (call_fails()) return NULL;
-    void *moved;
-    if (old_bytes >= MEM_MAP_MIN && new_bytes >= MEM_MAP_MIN) {
-        moved = block_remap(p, old_bytes, new_bytes);
-        if (!moved) return NULL;
-    } else {
-        moved = block_new(new_bytes);
-        if (!moved) return NULL;
-        memcpy(moved, p, old_bytes < new_bytes ? old_bytes : new_bytes);
-        block_free(p, old_bytes);
-    }
-    count_block(owner, new_bytes);
-    uncount_block(owner, old_bytes);
+    if (old_bytes >= MEM_MAP_MIN && new_bytes >= MEM_MAP_MIN)
+        return resize_mapped(owner, p, old_bytes, new_bytes);
+    if (!charge(owner, new_bytes)) return NULL;
+    void *moved = settle(owner, block_new(new_bytes), new_bytes);
+    if (!moved) return NULL;
+    memcpy(moved, p, old_bytes < new_bytes ? old_bytes : new_bytes);
+    mem_free(owner, p, old_bytes);
     return moved;
 }
 
@@ -170,10 +218,8 @@ void mem_free(struct mem_account *owner, void *p, size_t bytes) {
 }
 
 void *mem_slab(struct mem_account *owner, size_t bytes) {
-    if (call_fails()) return NULL;
-    void *p = bytes >= MEM_HUGE ? map_huge(bytes) : map_pages(bytes);
-    if (p) count_block(owner, bytes);
-    return p;
+    if (call_fails() || !charge(owner, bytes)) return NULL;
+    return settle(owner, bytes >= MEM_HUGE ? map_huge(bytes) : map_pages(bytes), bytes);
 }
 
 void mem_slab_free(struct mem_account *owner, void *p, size_t bytes) {

@@ -38,6 +38,10 @@ void segs_deinit(struct segs *segs, struct mem_account *owner);
 uint32_t segs_capacity(const struct segs *segs);
 /* Bytes held, borrowed ones included. */
 uint64_t segs_bytes(const struct segs *segs);
+/* Of these, the borrowed ones. */
+static inline uint64_t segs_borrowed_bytes(const struct segs *segs) {
+    return segs->borrowed ? (uint64_t)segs->n0 * segs->stride : 0;
+}
 /* The run of consecutive elements that starts at i: at most max, at least 1. */
 uint32_t segs_run(const struct segs *segs, uint32_t i, uint32_t max);
 

@@ -89,6 +89,9 @@ static void graph_stats(const struct kith_index *index, kith_index_stats *stats)
     add_component(stats, "links", segs_bytes(&graph->links));
     add_component(stats, "upper links", segs_bytes(&graph->upper) + segs_bytes(&graph->upper_at));
     add_component(stats, "tree", segs_bytes(&graph->parent));
+    stats->mapped_bytes += segs_borrowed_bytes(&graph->links) + segs_borrowed_bytes(&graph->upper) +
+                           segs_borrowed_bytes(&graph->upper_at) +
+                           segs_borrowed_bytes(&graph->parent);
     pthread_mutex_unlock(guard);
     add_component(stats, "dead list", graph->dead_cap * sizeof(uint32_t));
     add_component(stats, "search scratch", atomic_load(&graph->context_bytes));

@@ -18,6 +18,7 @@ static int make(struct kith_index **out, const struct index_spec *spec,
     struct kith_index *index = *out;
     factory_print(spec, index->spec, sizeof index->spec);
     index->chooses = spec->chooses;
+    index->mem.limit = options->memory_limit;
     pthread_mutex_init(&index->choosing, NULL);
     return KITH_OK;
 }
@@ -41,6 +42,7 @@ void index_free(struct kith_index *index) {
     scan_deinit(&index->rows);
     rows_deinit(&index->rows);
     if (index->map.size) file_map_close(&index->map);
+    mem_account_leave(&index->mem, index->object_bytes);
     mem_free(NULL, index, index->object_bytes);
 }
 
@@ -90,9 +92,8 @@ void index_stats(const struct kith_index *index, kith_index_stats *stats) {
     put_component(stats, "scan scratch", scan_bytes(&index->rows));
     put_component(stats, "object", index->object_bytes + sizeof(struct store));
     for (uint32_t i = 0; i < stats->n_components; i++) stats->bytes += stats->component[i].bytes;
-    uint64_t heap =
+    stats->heap_bytes =
         atomic_load_explicit(&index->mem.bytes, memory_order_relaxed) + index->object_bytes;
-    if (index->map.size) stats->mapped_bytes = stats->bytes > heap ? stats->bytes - heap : 0;
 }
 
 int index_check(const struct kith_index *index, kith_error *err) {

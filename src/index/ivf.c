@@ -56,6 +56,7 @@ static void list_stats(const struct ivf_model *model, bool lone, kith_index_stat
     for (uint32_t i = 0; i < model->nlist; i++) {
         const struct ivf_list *list = ivf_list_of(model, i);
         bytes += ivf_list_bytes(list, &model->code);
+        stats->mapped_bytes += ivf_list_mapped_bytes(list, &model->code);
         n += list ? list->n : 0;
         largest = list && list->n > largest ? list->n : largest;
     }
@@ -86,6 +87,7 @@ static void ivf_stats(const struct kith_index *index, kith_index_stats *stats) {
     }
     epoch_leave(epoch, slot);
     put_component(stats, "list of row", segs_bytes(&ivf->list_of));
+    stats->mapped_bytes += segs_borrowed_bytes(&ivf->list_of);
 }
 
 const struct index_ops ivf_ops = {

@@ -35,12 +35,19 @@ void ivf_list_free(struct ivf_list *list, const struct ivf_list *keeper,
     mem_free(owner, list, list_bytes(list->n_chunks));
 }
 
+uint64_t ivf_list_mapped_bytes(const struct ivf_list *list, const struct ivf_code *code) {
+    uint64_t bytes = 0;
+    for (uint32_t c = 0; list && c < list->n_chunks; c++)
+        if (list->chunk[c].capacity == 0)
+            bytes += list->chunk[c].n * sizeof(uint32_t) + ivf_code_bytes(code, list->chunk[c].n);
+    return bytes;
+}
+
 uint64_t ivf_list_bytes(const struct ivf_list *list, const struct ivf_code *code) {
     if (!list) return 0;
-    uint64_t bytes = list_bytes(list->n_chunks);
+    uint64_t bytes = list_bytes(list->n_chunks) + ivf_list_mapped_bytes(list, code);
     for (uint32_t c = 0; c < list->n_chunks; c++)
-        bytes +=
-            chunk_bytes(code, list->chunk[c].capacity ? list->chunk[c].capacity : list->chunk[c].n);
+        if (list->chunk[c].capacity) bytes += chunk_bytes(code, list->chunk[c].capacity);
     return bytes;
 }
 

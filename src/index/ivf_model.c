@@ -39,8 +39,12 @@ int ivf_model_new(struct ivf_model **out, const struct ivf *ivf, uint32_t nlist,
     model->nlist = nlist;
     kith_index_options options = ivf->index.options;
     options.ef_construction = 0;
+    options.memory_limit = 0; /* the account that it joins has one */
     int code =
         index_new(&model->coarse, rows->dim, ivf_coarse_metric(rows->metric), spec, &options, err);
+    if (code == KITH_OK &&
+        !mem_account_join(&model->coarse->mem, owner, model->coarse->object_bytes))
+        code = FAIL(err, KITH_ENOMEM, "no memory for an index of %u centres", nlist);
     if (code == KITH_OK)
         code = model->coarse->ops->add(model->coarse, nlist, centres, NULL, &work, err);
     if (code != KITH_OK) {

@@ -186,10 +186,15 @@ void rows_stats(const struct rows *rows, kith_index_stats *stats) {
     put_component(stats, apart || !store->has_orig ? "codes" : "vectors",
                   segs_bytes(&store->walk_rows) + code_bytes(&store->walk));
     put_component(stats, "residuals", segs_bytes(&store->err_of));
-    put_component(stats, "ids", segs_bytes(&rows->id_of) + id_map_bytes(&rows->ids));
+    uint64_t sorted = rows->sorted ? stats->rows * sizeof *rows->sorted : 0;
+    put_component(stats, "ids", segs_bytes(&rows->id_of) + id_map_bytes(&rows->ids) + sorted);
     put_component(stats, "marks",
                   segs_bytes(&rows->live) + segs_bytes(&rows->held) + segs_bytes(&rows->freed));
     pthread_mutex_unlock(lock);
+    stats->mapped_bytes +=
+        segs_borrowed_bytes(&store->walk_rows) + segs_borrowed_bytes(&store->orig_rows) +
+        segs_borrowed_bytes(&store->err_of) + segs_borrowed_bytes(&rows->id_of) + sorted +
+        segs_borrowed_bytes(&rows->live) + segs_borrowed_bytes(&rows->freed);
     epoch_leave(epoch, slot);
 }
 
