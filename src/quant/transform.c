@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "base/thread.h"
@@ -15,7 +16,7 @@
 #define ROWS_PART 64u
 
 static const char *const names[TRANSFORM_KINDS] = {
-    "linear", "pca", "opq", "rotation", "normalise", "centre", "pad",
+    "linear", "pca", "opq", "rotation", "normalise", "centre", "pad", "hadamard",
 };
 
 const char *transform_name(enum transform_kind kind) {
@@ -24,13 +25,16 @@ const char *transform_name(enum transform_kind kind) {
 
 bool transform_is_linear(enum transform_kind kind) { return kind <= TRANSFORM_ROTATION; }
 
+uint32_t transform_hadamard_dim(uint32_t d_in) { return (uint32_t)bits_round_up(d_in, 64); }
+
 /* ---- making ------------------------------------------------------------------------------------------ */
 
 int transform_check(const struct transform_spec *spec, kith_error *err) {
     uint32_t in = spec->d_in, out = spec->d_out;
     if ((unsigned)spec->kind >= TRANSFORM_KINDS)
         return FAIL(err, KITH_ESPEC, "no transform of kind %d", (int)spec->kind);
-    uint32_t most = transform_is_linear(spec->kind) ? TRANSFORM_MATRIX_MAX : KITH_MAX_DIM;
+    bool narrow = transform_is_linear(spec->kind) || spec->kind == TRANSFORM_HADAMARD;
+    uint32_t most = narrow ? TRANSFORM_MATRIX_MAX : KITH_MAX_DIM;
     if (in == 0 || out == 0 || in > most || out > most)
         return FAIL(err, KITH_EDIM, "%s from dim %" PRIu32 " to %" PRIu32 ", must be 1 to %" PRIu32,
                     names[spec->kind], in, out, most);
@@ -45,6 +49,10 @@ int transform_check(const struct transform_spec *spec, kith_error *err) {
                     names[spec->kind], in, out);
     if (spec->kind == TRANSFORM_PAD && out < in)
         return FAIL(err, KITH_ESPEC, "pad to dim %" PRIu32 " of already %" PRIu32, out, in);
+    if (spec->kind == TRANSFORM_HADAMARD && out != transform_hadamard_dim(in))
+        return FAIL(err, KITH_ESPEC,
+                    "hadamard from dim %" PRIu32 " to %" PRIu32 ", must be %" PRIu32, in, out,
+                    transform_hadamard_dim(in));
     return KITH_OK;
 }
 
@@ -63,7 +71,13 @@ int transform_init(struct transform *t, const struct transform_spec *spec,
         if (code != KITH_OK) transform_deinit(t);
         return code;
     }
-    return KITH_OK;
+    return t->spec.kind == TRANSFORM_HADAMARD ? transform_make_hadamard(t, err) : KITH_OK;
+}
+
+int transform_make_hadamard(struct transform *t, kith_error *err) {
+    int code = rotation_init(&t->rotation, t->spec.d_in, t->spec.seed, t->owner, err);
+    t->trained = code == KITH_OK;
+    return code;
 }
 
 void transform_drop(struct transform *t) {
@@ -71,6 +85,7 @@ void transform_drop(struct transform *t) {
     transform_drop_back(t);
     if (t->b) mem_free(t->owner, t->b, t->spec.d_out * sizeof(float));
     if (t->values) mem_free(t->owner, t->values, t->spec.d_in * sizeof(float));
+    rotation_deinit(&t->rotation, t->owner);
     t->a = t->b = t->values = NULL;
     t->trained = false;
 }
@@ -179,6 +194,8 @@ static void apply_row(const struct transform *t, const float *row, float *out) {
     } else if (t->spec.kind == TRANSFORM_PAD) {
         memcpy(out, row, in * sizeof *out);
         memset(out + in, 0, (n_out - in) * sizeof *out);
+    } else if (t->spec.kind == TRANSFORM_HADAMARD) {
+        rotation_apply(&t->rotation, row, out);
     } else {
         const float *from = t->a ? out : row;
         for (size_t i = 0; i < n_out; i++) out[i] = from[i] + t->b[i];
@@ -205,9 +222,18 @@ bool transform_reversible(const struct transform *t) {
     return t->trained && (t->back || !transform_is_linear(t->spec.kind));
 }
 
+static void reverse_rotation(const struct rotation *rotation, const float *row, float *out) {
+    float turned[TRANSFORM_MATRIX_MAX];
+    memcpy(turned, row, rotation->padded * sizeof *turned);
+    rotation_reverse(rotation, turned);
+    memcpy(out, turned, rotation->dim * sizeof *out);
+}
+
 static void reverse_row(const struct transform *t, const float *row, float *out) {
     size_t in = t->spec.d_in;
-    if (t->spec.kind == TRANSFORM_CENTRE)
+    if (t->spec.kind == TRANSFORM_HADAMARD)
+        reverse_rotation(&t->rotation, row, out);
+    else if (t->spec.kind == TRANSFORM_CENTRE)
         for (size_t i = 0; i < in; i++) out[i] = row[i] - t->b[i];
     else if (t->a)
         for (size_t i = 0; i < in; i++) out[i] += t->origin[i];

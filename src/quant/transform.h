@@ -2,12 +2,14 @@
  *
  *   LINEAR      y = A x + b, given from outside (a file of another engine)
  *   PCA         y = S V (x - mean): V the d_out leading eigenvectors of the covariance, S = I, or whitening: 1 / the
- *               standard deviation, 0 where there is none; `rotate`: and a random rotation of y after it
+ *               standard deviation, 0 where there is none; `rotate`: and a random rotation of y after it; `through_0`:
+ *               y = S V x, so that products of vectors stay products
  *   OPQ         y = A x: A makes a product quantiser of m parts lose least: Ge, He, Ke & Sun 2013
  *   ROTATION    y = A x: random, orthogonal; A's rows (d_out <= d_in) or columns are orthonormal
  *   NORMALISE   y = x / |x|; a zero vector stays one
  *   CENTRE      y = x - mean
  *   PAD         y = (x, 0, ..., 0)
+ *   HADAMARD    y = R x: random and orthogonal as ROTATION, in O(d log d) and without a matrix (quant/rotation.h)
  *
  * All that is linear is kept as A (rows of d_in) and b, as FAISS keeps it.
  *
@@ -30,6 +32,7 @@
 #include <kith/error.h>
 
 #include "quant/quantizer.h" /* struct quantizer_training: threads and progress */
+#include "quant/rotation.h"
 
 struct mem_account;
 
@@ -41,39 +44,44 @@ enum transform_kind {
     TRANSFORM_NORMALISE,
     TRANSFORM_CENTRE,
     TRANSFORM_PAD,
+    TRANSFORM_HADAMARD,
     TRANSFORM_KINDS
 };
 
-#define TRANSFORM_MATRIX_MAX 8192u /* largest d_in and d_out of what is linear */
+#define TRANSFORM_MATRIX_MAX 8192u /* largest d_in and d_out of what is linear, and of HADAMARD */
 
 /* What a transform is made from; fields that a kind does not know are 0. */
 struct transform_spec {
     enum transform_kind kind;
     uint32_t d_in, d_out;
-    bool whiten, rotate; /* PCA */
-    uint32_t m;          /* OPQ: parts, which divide d_out */
-    uint64_t seed;       /* ROTATION, OPQ, PCA with rotate */
+    bool whiten, rotate, through_0; /* PCA */
+    uint32_t m;                     /* OPQ: parts, which divide d_out */
+    uint64_t seed;                  /* ROTATION, HADAMARD, OPQ, PCA with rotate */
 };
 
 struct transform {
     struct transform_spec spec;
     bool trained;
-    float *a;      /* d_out rows of d_in, owned; NULL for NORMALISE, CENTRE, PAD */
+    float *a;      /* d_out rows of d_in, owned; NULL for NORMALISE, CENTRE, PAD, HADAMARD */
     float *b;      /* d_out, owned: what is added; NULL: nothing. CENTRE: minus the mean */
     float *back;   /* d_in rows of d_out, owned: the way back; NULL where there is none */
-    float *origin; /* d_in, owned: the way back is origin + back y; NULL: 0. PCA: the mean */
+    float *origin; /* d_in, owned: the way back is origin + back y; NULL: 0. PCA: the mean, or what
+                    * of it lies outside the subspace */
     float *values; /* PCA: d_in variances, falling, owned */
+    struct rotation rotation; /* HADAMARD */
     struct mem_account *owner;
 };
 
 const char *transform_name(enum transform_kind kind); /* "linear", "pca", ... */
 
-/* An untrained transform; ROTATION, NORMALISE and PAD are ready at once.
+/* An untrained transform; ROTATION, NORMALISE, PAD and HADAMARD are ready at once.
  *   Errors   KITH_ESPEC (PCA: d_out > d_in; OPQ: m does not divide d_out; NORMALISE, CENTRE: d_out is not d_in; PAD: d_out
- *            < d_in), KITH_EDIM, KITH_ENOMEM. The transform is then empty, and deinit allowed. */
+ *            < d_in; HADAMARD: d_out is not transform_hadamard_dim), KITH_EDIM, KITH_ENOMEM. The transform is then empty, and deinit allowed. */
 int transform_init(struct transform *transform, const struct transform_spec *spec,
                    struct mem_account *owner, kith_error *err);
 void transform_deinit(struct transform *transform);
+/* What HADAMARD makes of d_in dimensions: that, up to a multiple of 64. */
+uint32_t transform_hadamard_dim(uint32_t d_in);
 
 /* Make LINEAR what it is: a[d_out][d_in], b[d_out] or NULL, copied. CENTRE: b is minus the mean, a NULL. It has a way back
  * if A's rows (or columns, where d_out > d_in) are orthonormal within 2^-14.

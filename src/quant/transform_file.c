@@ -6,11 +6,11 @@
  *                       4 b          d_out
  *                       8 origin     d_in             PCA
  *                      16 variances  d_in             PCA
- *                      32 PCA with whitening    64 PCA with rotation    128 trained
+ *                      32 PCA with whitening    64 PCA with rotation    128 trained    256 PCA through 0: no b
  *     a chain         u32 n, u32 d, then n transforms
  *
  * A way back that is A's transpose is made again, not kept; so is one that transform_set found. ROTATION keeps its matrix,
- * not only its seed: other programs read it. */
+ * not only its seed: other programs read it. HADAMARD is its seed. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -22,7 +22,8 @@
 #define FLAG_WHITEN  32u
 #define FLAG_ROTATE  64u
 #define FLAG_TRAINED 128u
-#define FLAGS_ALL    255u
+#define FLAG_0       256u
+#define FLAGS_ALL    511u
 
 static size_t array_floats(const struct transform_spec *spec, unsigned flag) {
     if (flag == TRANSFORM_B) return spec->d_out;
@@ -51,17 +52,20 @@ static float *array_of(const struct transform *t, unsigned flag) {
 static unsigned arrays_kept(const struct transform_spec *spec) {
     switch (spec->kind) {
     case TRANSFORM_PCA:
-        return TRANSFORM_A | TRANSFORM_B | TRANSFORM_ORIGIN | TRANSFORM_VALUES |
-               (spec->whiten ? TRANSFORM_BACK : 0u);
+        return TRANSFORM_A | TRANSFORM_ORIGIN | TRANSFORM_VALUES |
+               (spec->through_0 ? 0u : (unsigned)TRANSFORM_B) |
+               (spec->whiten ? (unsigned)TRANSFORM_BACK : 0u);
     case TRANSFORM_CENTRE: return TRANSFORM_B;
     case TRANSFORM_NORMALISE:
+    case TRANSFORM_HADAMARD:
     case TRANSFORM_PAD: return 0;
     default: return TRANSFORM_A;
     }
 }
 
 static unsigned flags_of(const struct transform *t) {
-    unsigned flags = (t->spec.whiten ? FLAG_WHITEN : 0u) | (t->spec.rotate ? FLAG_ROTATE : 0u);
+    unsigned flags = (t->spec.whiten ? FLAG_WHITEN : 0u) | (t->spec.rotate ? FLAG_ROTATE : 0u) |
+                     (t->spec.through_0 ? FLAG_0 : 0u);
     if (!t->trained) return flags;
     return flags | FLAG_TRAINED | arrays_kept(&t->spec) | (t->b ? TRANSFORM_B : 0u);
 }
@@ -96,7 +100,8 @@ static int read_head(struct transform_spec *spec, unsigned *flags, const uint8_t
                                     .d_out = head[2],
                                     .m = head[3],
                                     .whiten = (*flags & FLAG_WHITEN) != 0,
-                                    .rotate = (*flags & FLAG_ROTATE) != 0};
+                                    .rotate = (*flags & FLAG_ROTATE) != 0,
+                                    .through_0 = (*flags & FLAG_0) != 0};
     memcpy(&spec->seed, bytes + sizeof head, sizeof spec->seed);
     unsigned arrays = *flags & (2 * TRANSFORM_VALUES - 1), kept = 0;
     if (transform_check(spec, NULL) != KITH_OK)
@@ -106,15 +111,16 @@ static int read_head(struct transform_spec *spec, unsigned *flags, const uint8_t
                     head[0], head[1], head[2], head[3]);
     if (*flags & FLAG_TRAINED) kept = arrays_kept(spec);
     if (spec->kind == TRANSFORM_LINEAR && kept) kept |= arrays & TRANSFORM_B;
-    bool pca_only = spec->kind == TRANSFORM_PCA || !(*flags & (FLAG_WHITEN | FLAG_ROTATE));
+    bool pca_only = spec->kind == TRANSFORM_PCA || !(*flags & (FLAG_WHITEN | FLAG_ROTATE | FLAG_0));
     if (*flags > FLAGS_ALL || head[5] != 0 || arrays != kept || !pca_only)
         return FAIL(err, KITH_ECORRUPT, "a transform of kind %s with flags 0x%x",
                     transform_name(spec->kind), *flags);
     return KITH_OK;
 }
 
-/* What follows from the arrays that a file keeps. */
+/* What follows from the arrays that a file keeps, or from the seed. */
 static int complete(struct transform *t, kith_error *err) {
+    if (t->spec.kind == TRANSFORM_HADAMARD) return transform_make_hadamard(t, err);
     if (!t->a || t->back) return KITH_OK;
     if (t->spec.kind == TRANSFORM_LINEAR) return transform_find_back(t, err);
     TRY(transform_alloc(t, TRANSFORM_BACK, err));

@@ -27,6 +27,8 @@ int transform_find_back(struct transform *transform, kith_error *err);
 int transform_random_rows(size_t n, size_t dim, uint64_t seed, float *rows,
                           struct mem_account *owner, kith_error *err);
 int transform_make_rotation(struct transform *transform, kith_error *err); /* transform_random.c */
+int transform_make_hadamard(struct transform *transform,
+                            kith_error *err); /* the signs of its seed */
 
 /* Training into an empty transform that has spec and owner: transform_pca.c, transform_opq.c. */
 int transform_train_pca(struct transform *transform, const struct matrix_rows *rows,

@@ -60,6 +60,19 @@ static int rotate_axes(size_t n, size_t dim, const float *rotation, float *rows,
     return KITH_OK;
 }
 
+/* The way back of a map that the mean was not taken from: rows of back y lie in a subspace, and what the mean has outside
+ * of it, origin - back A origin, is added. */
+static int leave_mean(struct transform *t, kith_error *err) {
+    size_t in = t->spec.d_in, out = t->spec.d_out, bytes = (in + out) * sizeof(float);
+    float *inside = mem_new(t->owner, bytes), *there = inside + in;
+    if (!inside) return FAIL(err, KITH_ENOMEM, "no memory for a mean of dim %zu", in);
+    matrix_multiply(&(struct matrix_product){1, out, in, t->origin, t->a}, 1, there);
+    matrix_multiply(&(struct matrix_product){1, in, out, there, t->back}, 1, inside);
+    for (size_t i = 0; i < in; i++) t->origin[i] -= inside[i];
+    mem_free(t->owner, inside, bytes);
+    return KITH_OK;
+}
+
 static int finish(struct transform *t, const struct principal *p,
                   const struct quantizer_training *how, float *rotation, kith_error *err) {
     size_t in = t->spec.d_in, out = t->spec.d_out;
@@ -71,17 +84,18 @@ static int finish(struct transform *t, const struct principal *p,
     matrix_transpose(out, in, t->a, t->back);
     scale_axes(p, in, t->spec.whiten, false, t->a);
     if (rotate) TRY(rotate_axes(out, in, rotation, t->a, how, t->owner, err));
+    for (size_t i = 0; i < in; i++) t->values[i] = (float)p->values[i];
+    if (t->spec.through_0) return leave_mean(t, err);
     matrix_multiply(&(struct matrix_product){1, out, in, p->mean, t->a}, 1, t->b);
     for (size_t i = 0; i < out; i++) t->b[i] = -t->b[i];
-    for (size_t i = 0; i < in; i++) t->values[i] = (float)p->values[i];
     return KITH_OK;
 }
 
 int transform_train_pca(struct transform *t, const struct matrix_rows *rows,
                         const struct quantizer_training *how, kith_error *err) {
     size_t in = t->spec.d_in, out = t->spec.d_out;
-    TRY(transform_alloc(
-        t, TRANSFORM_A | TRANSFORM_BACK | TRANSFORM_B | TRANSFORM_ORIGIN | TRANSFORM_VALUES, err));
+    unsigned arrays = TRANSFORM_A | TRANSFORM_BACK | TRANSFORM_ORIGIN | TRANSFORM_VALUES;
+    TRY(transform_alloc(t, arrays | (t->spec.through_0 ? 0u : (unsigned)TRANSFORM_B), err));
     size_t bytes = (out * in + in) * sizeof(double) + out * out * sizeof(float);
     double *axes = mem_slab(t->owner, bytes);
     if (!axes) return FAIL(err, KITH_ENOMEM, "no memory for %zu axes of dim %zu", out, in);

@@ -119,6 +119,36 @@ static void pca_is_what_numpy_finds(void **state) {
     transform_deinit(&t);
 }
 
+/* Through 0: the same map without what is added, so that products stay products of what lies in the subspace; and the way
+ * back is that of the map about the mean. */
+static void pca_through_0_is_linear(void **state) {
+    (void)state;
+    for (int round = 0; round < 8; round++) {
+        struct transform about, through;
+        struct transform_spec spec = {
+            .kind = TRANSFORM_PCA, .d_in = 20, .d_out = 7, .whiten = round % 2, .seed = 3};
+        spec.rotate = round % 4 > 1;
+        random_rows(300, 20, 20);
+        trained(&about, spec, 300);
+        spec.through_0 = true;
+        trained(&through, spec, 300);
+        assert_null(through.b);
+        assert_memory_equal(about.a, through.a, 20 * 7 * sizeof(float));
+        transform_apply(&about, 1, 300, rows, out);
+        transform_reverse(&about, 1, 300, out, back);
+        transform_apply(&through, 1, 300, rows, out);
+        for (size_t i = 0; i < 300 * 7; i++) out[i] += about.b[i % 7];
+        transform_apply(&about, 1, 300, rows, out + 300 * 7);
+        for (size_t i = 0; i < 300 * 7; i++) assert_true(fabsf(out[i] - out[300 * 7 + i]) < 1e-3f);
+        transform_apply(&through, 1, 300, rows, out);
+        static float again[ROWS * MOST];
+        transform_reverse(&through, 1, 300, out, again);
+        for (size_t i = 0; i < 300 * 20; i++) assert_true(fabsf(back[i] - again[i]) < 1e-3f);
+        transform_deinit(&about);
+        transform_deinit(&through);
+    }
+}
+
 /* Variances of y are the values, axes are orthogonal in the data, and the way back loses the rest of the variance. */
 static void pca_keeps_what_it_says(void **state) {
     (void)state;
@@ -315,6 +345,7 @@ int main(void) {
         cmocka_unit_test(applying_is_the_matrix_product),
         cmocka_unit_test(pca_is_what_numpy_finds),
         cmocka_unit_test(pca_keeps_what_it_says),
+        cmocka_unit_test(pca_through_0_is_linear),
         cmocka_unit_test(whitening_whitens),
         cmocka_unit_test(one_row_and_equal_rows_are_no_error),
         cmocka_unit_test(rotations_keep_lengths_and_dots),

@@ -96,6 +96,23 @@ static void simple_kinds_do_what_they_say(void **state) {
     transform_deinit(&t);
 }
 
+static void hadamard_keeps_products_and_comes_back(void **state) {
+    (void)state;
+    for (uint32_t d = 1; d <= MOST; d += 13) {
+        struct transform t;
+        random_rows(50, d);
+        uint32_t n_out = transform_hadamard_dim(d);
+        init(&t, (struct transform_spec){
+                     .kind = TRANSFORM_HADAMARD, .d_in = d, .d_out = n_out, .seed = d});
+        transform_apply(&t, 1, 50, rows, out);
+        for (size_t r = 1; r < 50; r++)
+            assert_true(fabs(dot(n_out, out, out + r * n_out) - dot(d, rows, rows + r * d)) < 1e-4);
+        transform_reverse(&t, 1, 50, out, back);
+        assert_true(distance(50 * d, back, rows) < 1e-4);
+        transform_deinit(&t);
+    }
+}
+
 static void a_given_matrix_is_applied(void **state) {
     (void)state;
     struct transform t;
@@ -138,6 +155,8 @@ static void bad_specs_are_refused(void **state) {
         {{.kind = TRANSFORM_NORMALISE, .d_in = 4, .d_out = 5}, KITH_ESPEC},
         {{.kind = TRANSFORM_CENTRE, .d_in = 4, .d_out = 3}, KITH_ESPEC},
         {{.kind = TRANSFORM_PAD, .d_in = 4, .d_out = 3}, KITH_ESPEC},
+        {{.kind = TRANSFORM_HADAMARD, .d_in = 4, .d_out = 4}, KITH_ESPEC},
+        {{.kind = TRANSFORM_HADAMARD, .d_in = 8193, .d_out = 8256}, KITH_EDIM},
         {{.kind = TRANSFORM_KINDS, .d_in = 4, .d_out = 4}, KITH_ESPEC},
         {{.kind = TRANSFORM_PCA, .d_in = 0, .d_out = 0}, KITH_EDIM},
         {{.kind = TRANSFORM_ROTATION, .d_in = 8193, .d_out = 4}, KITH_EDIM},
@@ -195,6 +214,9 @@ static const struct transform_spec every[] = {
     {.kind = TRANSFORM_NORMALISE, .d_in = 24, .d_out = 24},
     {.kind = TRANSFORM_CENTRE, .d_in = 24, .d_out = 24},
     {.kind = TRANSFORM_PAD, .d_in = 24, .d_out = 32},
+    {.kind = TRANSFORM_PCA, .d_in = 24, .d_out = 10, .through_0 = true},
+    {.kind = TRANSFORM_PCA, .d_in = 24, .d_out = 9, .whiten = true, .through_0 = true},
+    {.kind = TRANSFORM_HADAMARD, .d_in = 24, .d_out = 64, .seed = 11},
 };
 #define N_EVERY (sizeof every / sizeof *every)
 
@@ -352,6 +374,7 @@ static void every_allocation_may_fail(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(simple_kinds_do_what_they_say),
+        cmocka_unit_test(hadamard_keeps_products_and_comes_back),
         cmocka_unit_test(a_given_matrix_is_applied),
         cmocka_unit_test(bad_specs_are_refused),
         cmocka_unit_test(bad_rows_are_refused_and_change_nothing),
