@@ -34,8 +34,7 @@ struct file_writer {
     char temp[PATH_MAX];
 };
 
-/* What the system said about a path, as one of our codes. */
-static int system_fail(kith_error *err, const char *what, const char *path, int number) {
+int file_fail(kith_error *err, const char *what, const char *path, int number) {
     char text[96];
     const char *said = strerror_r(number, text, sizeof text);
     int code = KITH_EIO;
@@ -52,12 +51,12 @@ int file_map_open(struct file_map *map, const char *path, kith_error *err) {
     int fd, code = KITH_OK;
     do fd = open(path, O_RDONLY | O_CLOEXEC);
     while (fd < 0 && errno == EINTR);
-    if (fd < 0) return system_fail(err, "open", path, errno);
+    if (fd < 0) return file_fail(err, "open", path, errno);
 
     struct file_map opened = {NULL, 0, NULL};
     struct stat status;
     if (fstat(fd, &status) != 0) {
-        code = system_fail(err, "examine", path, errno);
+        code = file_fail(err, "examine", path, errno);
     } else if (!S_ISREG(status.st_mode)) {
         code = FAIL(err, KITH_EIO, "cannot map %s: not a regular file", path);
     } else if ((uint64_t)status.st_size > SIZE_MAX) {
@@ -67,7 +66,7 @@ int file_map_open(struct file_map *map, const char *path, kith_error *err) {
         opened.size = (size_t)status.st_size;
         void *bytes = mmap(NULL, opened.size, PROT_READ, MAP_SHARED, fd, 0);
         if (bytes == MAP_FAILED)
-            code = system_fail(err, "map", path, errno);
+            code = file_fail(err, "map", path, errno);
         else
             opened.bytes = bytes;
     }
@@ -91,13 +90,13 @@ static int resolve(struct file_writer *writer, const char *path, mode_t *mode, k
         if (!S_ISREG(status.st_mode))
             return FAIL(err, KITH_EIO, "cannot replace %s: not a regular file", path);
         *mode = status.st_mode & 07777;
-        if (!realpath(path, writer->path)) return system_fail(err, "resolve", path, errno);
+        if (!realpath(path, writer->path)) return file_fail(err, "resolve", path, errno);
         return KITH_OK;
     }
-    if (errno != ENOENT) return system_fail(err, "examine", path, errno);
+    if (errno != ENOENT) return file_fail(err, "examine", path, errno);
     size_t length = strlen(path);
     if (length == 0 || length >= sizeof writer->path)
-        return system_fail(err, "create", path, length ? ENAMETOOLONG : ENOENT);
+        return file_fail(err, "create", path, length ? ENAMETOOLONG : ENOENT);
     memcpy(writer->path, path, length + 1);
     return KITH_OK;
 }
@@ -142,12 +141,12 @@ static int temp_open(struct file_writer *writer, mode_t mode, kith_error *err) {
     for (uint32_t n = TEMP_NAMES; n-- > 0;)
         if (temp_name(writer, n) && access(writer->temp, F_OK) == 0) temp_reclaim(writer->temp);
     for (uint32_t n = 0; n < TEMP_NAMES && writer->fd < 0; n++) {
-        if (!temp_name(writer, n)) return system_fail(err, "create", writer->path, ENAMETOOLONG);
+        if (!temp_name(writer, n)) return file_fail(err, "create", writer->path, ENAMETOOLONG);
         do writer->fd = temp_create(writer->temp);
         while (writer->fd < 0 && errno == EINTR);
         if (writer->fd < 0 && errno != EEXIST) break;
     }
-    if (writer->fd < 0) return system_fail(err, "create", writer->temp, errno);
+    if (writer->fd < 0) return file_fail(err, "create", writer->temp, errno);
     if (mode != 0)
         (void)!fchmod(writer->fd, mode); /* where refused, the default permissions stand */
     return KITH_OK;
@@ -199,19 +198,24 @@ static int writer_failed(const struct file_writer *writer, kith_error *err) {
     return FAIL(err, writer->failed, "writing %s has failed before", writer->path);
 }
 
-static int write_at(struct file_writer *writer, uint64_t offset, const uint8_t *bytes, size_t n,
-                    kith_error *err) {
+int file_write_at(int fd, const char *path, uint64_t offset, const void *bytes, size_t n,
+                  kith_error *err) {
+    const uint8_t *left = bytes;
     while (n > 0) {
-        ssize_t wrote = pwrite(writer->fd, bytes, n < WRITE_MOST ? n : WRITE_MOST, (off_t)offset);
+        ssize_t wrote = pwrite(fd, left, n < WRITE_MOST ? n : WRITE_MOST, (off_t)offset);
         if (wrote < 0 && errno == EINTR) continue;
-        if (wrote <= 0)
-            return writer_fail(writer,
-                               system_fail(err, "write", writer->path, wrote < 0 ? errno : EIO));
-        bytes += wrote;
+        if (wrote <= 0) return file_fail(err, "write", path, wrote < 0 ? errno : EIO);
+        left += wrote;
         offset += (uint64_t)wrote;
         n -= (size_t)wrote;
     }
     return KITH_OK;
+}
+
+static int write_at(struct file_writer *writer, uint64_t offset, const uint8_t *bytes, size_t n,
+                    kith_error *err) {
+    int code = file_write_at(writer->fd, writer->path, offset, bytes, n, err);
+    return code == KITH_OK ? KITH_OK : writer_fail(writer, code);
 }
 
 static int flush(struct file_writer *writer, kith_error *err) {
@@ -287,22 +291,27 @@ static int sync_fd(int fd) {
     return result;
 }
 
-/* Make the rename itself durable. */
-static int sync_folder(const struct file_writer *writer, kith_error *err) {
+int file_sync_data(int fd, const char *path, kith_error *err) {
+    int result;
+    do result = fdatasync(fd);
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? KITH_OK : file_fail(err, "sync", path, errno);
+}
+
+int file_sync_folder(const char *path, kith_error *err) {
     char folder[PATH_MAX];
-    const char *slash = strrchr(writer->path, '/');
+    const char *slash = strrchr(path, '/');
     if (!slash)
         memcpy(folder, ".", 2);
     else
-        snprintf(folder, sizeof folder, "%.*s",
-                 slash == writer->path ? 1 : (int)(slash - writer->path), writer->path);
+        snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return errno == EACCES ? KITH_OK /* writable, not readable: nothing more can be done */
-                               : system_fail(err, "open", folder, errno);
+                               : file_fail(err, "open", folder, errno);
     int code = KITH_OK;
     if (sync_fd(fd) != 0 && errno != EINVAL && errno != ENOTSUP) /* not every file system can */
-        code = system_fail(err, "sync", folder, errno);
+        code = file_fail(err, "sync", folder, errno);
     close(fd);
     return code;
 }
@@ -310,11 +319,11 @@ static int sync_folder(const struct file_writer *writer, kith_error *err) {
 static int finish(struct file_writer *writer, kith_error *err) {
     if (writer->failed) return writer_failed(writer, err);
     TRY(flush(writer, err));
-    if (sync_fd(writer->fd) != 0) return system_fail(err, "sync", writer->path, errno);
+    if (sync_fd(writer->fd) != 0) return file_fail(err, "sync", writer->path, errno);
     if (rename(writer->temp, writer->path) != 0)
-        return system_fail(err, "replace", writer->path, errno);
+        return file_fail(err, "replace", writer->path, errno);
     writer->temp[0] = '\0'; /* from here on there is nothing to remove */
-    return sync_folder(writer, err);
+    return file_sync_folder(writer->path, err);
 }
 
 int file_writer_commit(struct file_writer *writer, kith_error *err) {
@@ -331,4 +340,54 @@ void file_writer_abort(struct file_writer *writer) {
     if (!writer) return;
     temp_remove(writer);
     writer_free(writer);
+}
+
+/* ---- spills ------------------------------------------------------------------------------------ */
+
+int file_spill_open(struct file_spill *spill, const char *path, kith_error *err) {
+    char name[PATH_MAX];
+    folder_of(path, name);
+    spill->bytes = 0;
+    spill->fd = open(name, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    if (spill->fd >= 0) return KITH_OK;
+    size_t length = strlen(name); /* not every file system can */
+    if (length + sizeof "/kith-spill-XXXXXX" > sizeof name)
+        return system_fail(err, "spill beside", path, ENAMETOOLONG);
+    memcpy(name + length, "/kith-spill-XXXXXX", sizeof "/kith-spill-XXXXXX");
+    spill->fd = mkostemp(name, O_CLOEXEC);
+    if (spill->fd < 0) return system_fail(err, "spill beside", path, errno);
+    unlink(name);
+    return KITH_OK;
+}
+
+int file_spill_put(struct file_spill *spill, const void *bytes, size_t n, kith_error *err) {
+    const uint8_t *p = bytes;
+    while (n > 0) {
+        ssize_t wrote = pwrite(spill->fd, p, n < WRITE_MOST ? n : WRITE_MOST, (off_t)spill->bytes);
+        if (wrote < 0 && errno == EINTR) continue;
+        if (wrote <= 0) return system_fail(err, "write", "a spill", wrote < 0 ? errno : EIO);
+        spill->bytes += (uint64_t)wrote;
+        p += wrote;
+        n -= (size_t)wrote;
+    }
+    return KITH_OK;
+}
+
+int file_spill_get(const struct file_spill *spill, uint64_t offset, void *bytes, size_t n,
+                   kith_error *err) {
+    uint8_t *p = bytes;
+    while (n > 0) {
+        ssize_t got = pread(spill->fd, p, n < WRITE_MOST ? n : WRITE_MOST, (off_t)offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return system_fail(err, "read", "a spill", got < 0 ? errno : EIO);
+        offset += (uint64_t)got;
+        p += got;
+        n -= (size_t)got;
+    }
+    return KITH_OK;
+}
+
+void file_spill_close(struct file_spill *spill) {
+    if (spill->fd >= 0) close(spill->fd);
+    spill->fd = -1;
 }

@@ -45,6 +45,27 @@ struct file_map {
 int file_map_open(struct file_map *map, const char *path, kith_error *err);
 void file_map_close(struct file_map *map);
 
+/* For files that are not written whole. `path` is for the error; what they do is what their names say, to the end or not. */
+int file_write_at(int fd, const char *path, uint64_t offset, const void *bytes, size_t n,
+                  kith_error *err);
+int file_sync_data(int fd, const char *path, kith_error *err); /* fdatasync */
+/* Make what was created, renamed or removed beside path durable. */
+int file_sync_folder(const char *path, kith_error *err);
+/* "cannot WHAT PATH: what the system calls `number`", as one of our codes: KITH_ENOSPC, KITH_ENOMEM, KITH_EIO. */
+int file_fail(kith_error *err, const char *what, const char *path, int number);
+
+/* A spill: a temporary file without a name, written from front to back and then read anywhere; it goes when it is closed, or
+ * with the process. It lies in the folder of a path that is going to be written, where there must be room anyway. */
+struct file_spill {
+    int fd;
+    uint64_t bytes;
+};
+int file_spill_open(struct file_spill *spill, const char *path, kith_error *err);
+int file_spill_put(struct file_spill *spill, const void *bytes, size_t n, kith_error *err);
+int file_spill_get(const struct file_spill *spill, uint64_t offset, void *bytes, size_t n,
+                   kith_error *err);
+void file_spill_close(struct file_spill *spill);
+
 /* CRC-32C (Castagnoli), of n bytes after crc (start with 0). */
 uint32_t file_crc32c(uint32_t crc, const void *bytes, size_t n);
 /* The same by tables alone; for machines and builds without ISA-L, and the oracle of the other. */
