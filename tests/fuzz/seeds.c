@@ -98,6 +98,15 @@ static const struct {
            "\14\0\0\0")},
 };
 
+/* Targets that take text. */
+static const struct {
+    const char *target, *name, *text;
+} texts[] = {
+    {"json", "values",
+     "{\"a\":[1,-2.5e3,18446744073709551615,\"x\\u00e9\\n\"],\"b\":{\"c\":null,\"d\":[true,false]}}"},
+    {"json", "deep", "[[],{},\"\",0,{\"k\":\"v\",\"l\":{\"m\":[{\"n\":1e308}]}}]"},
+};
+
 int main(int argc, char **argv) {
     if (argc != 2 || strlen(argv[1]) >= sizeof root) return 2;
     snprintf(root, sizeof root, "%s", argv[1]);
@@ -117,5 +126,7 @@ int main(int argc, char **argv) {
             put("vectors", name, bytes, files[i].n + 1);
         }
     }
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        put(texts[i].target, texts[i].name, texts[i].text, strlen(texts[i].text));
     return 0;
 }
