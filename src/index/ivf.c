@@ -66,9 +66,7 @@ static void list_stats(const struct ivf_model *model, bool lone, kith_index_stat
         stats->largest_list = largest;
     }
     put_component(stats, "lists", bytes);
-    put_component(stats, "centres",
-                  model->coarse->object_bytes + sizeof *model +
-                      atomic_load_explicit(&model->coarse->mem.bytes, memory_order_relaxed));
+    put_component(stats, "centres", sizeof *model + ivf_coarse_memory(&model->coarse));
 }
 
 static void ivf_stats(const struct kith_index *index, kith_index_stats *stats) {

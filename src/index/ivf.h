@@ -15,7 +15,7 @@
  *   2. All chunks of a list but the last hold IVF_CHUNK rows.
  *   3. A row's code is that of its vector less its list's centre (under cosine: of the unit vector), or for plain codes
  *      of the vector itself.
- *   4. The centres are the coarse index's rows, ids 0 … nlist - 1.
+ *   4. The centres are finite; list i is that of centre i.
  *   5. The model is published once complete and replaced as a whole; readers hold an epoch slot of the rows.
  * Locks   `writers` (one add, update, removal, training or save at a time), then those of rows.h.
  *
@@ -61,9 +61,18 @@ struct ivf_list {
     struct ivf_chunk chunk[];
 };
 
+/* The centres, and what finds the nearest: a set for k-means' scan, or an index. */
+struct ivf_coarse {
+    uint32_t nlist;
+    size_t dim;
+    float *centres; /* nlist x dim, of the set; else NULL */
+    struct kmeans_set *set;
+    struct kith_index *index;
+};
+
 struct ivf_model {
     uint32_t nlist;
-    struct kith_index *coarse;
+    struct ivf_coarse coarse;
     struct ivf_code code;
     uint64_t trained_n; /* rows it was trained on */
     _Atomic(struct ivf_list *) list[];
@@ -127,6 +136,27 @@ void ivf_code_unpack(const struct ivf_code *code, const uint8_t *chunk, uint32_t
 void ivf_code_decode(const struct ivf_code *code, size_t dim, const uint8_t *row,
                      const float *centre, float *out);
 
+/* ---- ivf_coarse.c: the nearest lists -------------------------------------------------------------- */
+
+/* Centres as vectors are that are compared with them; copied.
+ *   Errors   KITH_ENONFINITE, KITH_ERANGE; KITH_ENOMEM. Nothing is kept then. */
+int ivf_coarse_init(struct ivf_coarse *coarse, const struct ivf *ivf, uint32_t nlist,
+                    const float *centres, kith_error *err);
+void ivf_coarse_deinit(struct ivf_coarse *coarse, struct mem_account *owner);
+uint64_t ivf_coarse_memory(const struct ivf_coarse *coarse);
+kith_metric ivf_coarse_metric(kith_metric metric);
+/* A centre, exact. */
+void ivf_coarse_centre(const struct ivf_coarse *coarse, uint32_t list, float *out);
+/* The found->most nearest lists of n vectors as ivf_code_vector leaves them, dim floats apart, with the distances of their
+ * centres. n is at most ivf_coarse_block; scratch of ivf_coarse_bytes, 64-byte aligned, is the caller's. Any thread. */
+size_t ivf_coarse_block(const struct ivf_coarse *coarse, uint32_t most);
+size_t ivf_coarse_bytes(const struct ivf_coarse *coarse, size_t n, uint32_t most);
+int ivf_coarse_find(const struct ivf_coarse *coarse, size_t n, const float *x,
+                    const struct kmeans_found *found, void *scratch, kith_error *err);
+static inline void ivf_centre(const struct ivf_model *model, uint32_t list, float *out) {
+    ivf_coarse_centre(&model->coarse, list, out);
+}
+
 /* ---- ivf_list.c: versions of lists --------------------------------------------------------------- */
 
 /* A list without its rows that are `dead` (positions ascending, n_dead), then n more rows. Shares unchanged chunks. */
@@ -148,7 +178,7 @@ uint64_t ivf_list_mapped_bytes(const struct ivf_list *list, const struct ivf_cod
 
 /* ---- ivf_model.c: centres and codes --------------------------------------------------------------- */
 
-/* Room for nlist empty lists around a coarse index over nlist centres; the code is the caller's to set. */
+/* Room for nlist empty lists around as many centres; the code is the caller's to set. */
 int ivf_model_new(struct ivf_model **out, const struct ivf *ivf, uint32_t nlist,
                   const float *centres, kith_error *err);
 void ivf_model_free(struct ivf_model *model, struct mem_account *owner);
@@ -160,9 +190,6 @@ struct ivf_lesson {
 };
 int ivf_model_train(struct ivf_model **out, const struct ivf *ivf, const struct ivf_lesson *lesson,
                     const kith_work *work, kith_error *err);
-/* A centre, exact. */
-void ivf_centre(const struct ivf_model *model, uint32_t list, float *out);
-kith_metric ivf_coarse_metric(kith_metric metric);
 
 /* ---- ivf_place.c: rows into lists and out of them --------------------------------------------------- */
 

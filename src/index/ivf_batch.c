@@ -16,9 +16,11 @@ struct batch {
     struct probe *probe; /* n */
     size_t first, n;     /* of query's */
     uint32_t nprobe;
-    int64_t *list; /* n x nprobe */
-    float *dist;   /* of their centres */
-    float *x;      /* n queries as they are coded */
+    size_t block;    /* queries whose lists are found together */
+    uint8_t *coarse; /* scratch of that */
+    uint32_t *list;  /* n x nprobe */
+    float *dist;     /* of their centres */
+    float *x;        /* n queries as they are coded */
     uint32_t
         *start; /* nlist + 1: where a list's part of pair begins, after sort_pairs where it ends */
     uint32_t *pair; /* query * nprobe + place */
@@ -61,11 +63,21 @@ static int scan_round(struct batch *batch, uint32_t from, uint32_t to, kith_erro
     return KITH_OK;
 }
 
+static int find_lists(struct batch *batch, kith_error *err) {
+    const struct ivf_coarse *coarse = &batch->common->model->coarse;
+    const size_t dim = batch->query->rows->config.dim, nprobe = batch->nprobe;
+    for (size_t q = 0, n; q < batch->n; q += n) {
+        n = batch->n - q < batch->block ? batch->n - q : batch->block;
+        const struct kmeans_found found = {nprobe, batch->list + q * nprobe,
+                                           batch->dist + q * nprobe};
+        TRY(ivf_coarse_find(coarse, n, batch->x + q * dim, &found, batch->coarse, err));
+    }
+    return KITH_OK;
+}
+
 static int scan_rounds(struct batch *batch, kith_error *err) {
-    struct kith_index *coarse = batch->common->model->coarse;
-    const struct search_call call = probe_coarse_call(batch->common->model, batch->nprobe);
     uint32_t first = (batch->nprobe + FIRST_SHARE - 1) / FIRST_SHARE;
-    TRY(coarse->ops->search(coarse, &call, batch->n, batch->x, batch->list, batch->dist, err));
+    TRY(find_lists(batch, err));
     TRY(scan_round(batch, 0, first, err));
     return first < batch->nprobe ? scan_round(batch, first, batch->nprobe, err) : KITH_OK;
 }
@@ -75,14 +87,17 @@ static size_t lay_out(struct batch *batch, uint8_t *memory) {
     size_t n = batch->n, pairs = n * batch->nprobe, each = probe_bytes(batch->common, 0);
     size_t dim = batch->query->rows->config.dim, nlist = batch->common->model->nlist;
     size_t list = bits_round_up(n * sizeof(struct probe), 64);
-    size_t dist = bits_round_up(list + pairs * sizeof(int64_t), 64);
+    size_t dist = bits_round_up(list + pairs * sizeof(uint32_t), 64);
     size_t start = bits_round_up(dist + pairs * sizeof(float), 64);
     size_t pair = bits_round_up(start + (nlist + 1) * sizeof(uint32_t), 64);
     size_t x = bits_round_up(pair + pairs * sizeof(uint32_t), 64);
-    size_t scratch = bits_round_up(x + n * dim * sizeof(float), 64);
+    size_t coarse = bits_round_up(x + n * dim * sizeof(float), 64);
+    size_t scratch = bits_round_up(
+        coarse + ivf_coarse_bytes(&batch->common->model->coarse, batch->block, batch->nprobe), 64);
     if (!memory) return scratch + n * each;
     batch->probe = (struct probe *)(void *)memory;
-    batch->list = (int64_t *)(void *)(memory + list);
+    batch->coarse = memory + coarse;
+    batch->list = (uint32_t *)(void *)(memory + list);
     batch->dist = (float *)(void *)(memory + dist);
     batch->start = (uint32_t *)(void *)(memory + start);
     batch->pair = (uint32_t *)(void *)(memory + pair);
@@ -134,6 +149,7 @@ int ivf_batch(struct scan_query *query, struct scan_slot *slot, kith_error *err)
     struct batch batch = {.query = query, .common = &common};
     probe_open(&common, query->context, query->call);
     batch.nprobe = probe_count(common.model, query->call);
+    batch.block = ivf_coarse_block(&common.model->coarse, batch.nprobe);
     size_t most = BATCH_BYTES / (probe_bytes(&common, 0) + sizeof common + batch.nprobe * 16u);
     most = most < 1 ? 1 : most;
     for (; batch.first < query->n; batch.first += batch.n) {

@@ -54,7 +54,7 @@ int ivf_check(const struct kith_index *index, kith_error *err) {
     const struct ivf_model *model = ivf_model_of(ivf);
     int code = KITH_OK;
     if (model) {
-        code = index_check(model->coarse, err);
+        code = model->coarse.index ? index_check(model->coarse.index, err) : KITH_OK;
         uint32_t n_rows = atomic_load_explicit(&index->rows.n, memory_order_acquire);
         uint8_t *seen = mem_new(NULL, n_rows);
         if (!seen)

@@ -2,24 +2,15 @@
  *
  * k-means runs over the vectors as they are compared with centres (under cosine, of length 1) and is spherical for inner
  * products. The code learns from an even sample of at most TRAIN_BYTES, less the centres. */
-#include <stdio.h>
 #include <string.h>
 
+#include "base/thread.h"
 #include "index/ivf.h"
 
 #define TRAIN_BYTES    ((size_t)128 << 20)
 #define TRAIN_ROWS_MIN 4096u
 #define TRAIN_ROWS_MAX 65536u
 #define N_ITERATIONS   10u
-#define GRAPH_SPEC     "HNSW%u,SQ8,Refine"
-
-kith_metric ivf_coarse_metric(kith_metric metric) {
-    switch (metric) {
-    case KITH_METRIC_COSINE: return KITH_METRIC_IP;
-    case KITH_METRIC_EUCLID: return KITH_METRIC_L2;
-    default: return metric;
-    }
-}
 
 /* ---- life ---------------------------------------------------------------------------------------- */
 
@@ -29,24 +20,11 @@ static size_t model_bytes(uint32_t nlist) {
 
 int ivf_model_new(struct ivf_model **out, const struct ivf *ivf, uint32_t nlist,
                   const float *centres, kith_error *err) {
-    const struct rows_config *rows = &ivf->index.rows.config;
     struct mem_account *owner = (struct mem_account *)(uintptr_t)&ivf->index.mem;
-    const kith_work work = KITH_WORK_INIT;
-    char spec[FACTORY_TEXT] = "Flat,SQ8";
-    if (ivf->coarse_m) snprintf(spec, sizeof spec, GRAPH_SPEC, ivf->coarse_m);
     struct ivf_model *model = mem_new(owner, model_bytes(nlist));
     if (!model) return FAIL(err, KITH_ENOMEM, "no memory for %u lists", nlist);
     model->nlist = nlist;
-    kith_index_options options = ivf->index.options;
-    options.ef_construction = 0;
-    options.memory_limit = 0; /* the account that it joins has one */
-    int code =
-        index_new(&model->coarse, rows->dim, ivf_coarse_metric(rows->metric), spec, &options, err);
-    if (code == KITH_OK &&
-        !mem_account_join(&model->coarse->mem, owner, model->coarse->object_bytes))
-        code = FAIL(err, KITH_ENOMEM, "no memory for an index of %u centres", nlist);
-    if (code == KITH_OK)
-        code = model->coarse->ops->add(model->coarse, nlist, centres, NULL, &work, err);
+    int code = ivf_coarse_init(&model->coarse, ivf, nlist, centres, err);
     if (code != KITH_OK) {
         ivf_model_free(model, owner);
         return code;
@@ -60,13 +38,8 @@ void ivf_model_free(struct ivf_model *model, struct mem_account *owner) {
     for (uint32_t i = 0; i < model->nlist; i++)
         ivf_list_free(ivf_list_of(model, i), NULL, &model->code, owner);
     ivf_code_deinit(&model->code, owner);
-    index_free(model->coarse);
+    ivf_coarse_deinit(&model->coarse, owner);
     mem_free(owner, model, model_bytes(model->nlist));
-}
-
-void ivf_centre(const struct ivf_model *model, uint32_t list, float *out) {
-    const struct store *store = rows_store(&model->coarse->rows);
-    code_decode(store_exact_code(store), store_exact_row(store, list), out);
 }
 
 /* ---- training ------------------------------------------------------------------------------------- */
@@ -99,29 +72,67 @@ static int learn_centres(const struct ivf *ivf, const struct kmeans_rows *coded,
     return kmeans_train(&options, coded, centres, NULL, owner, err);
 }
 
+/* Sampled vectors on their way to residuals. */
+struct sampled {
+    const struct ivf_model *model;
+    const struct kmeans_rows *coded;
+    size_t n;
+    float *x;
+    uint8_t *scratch; /* scratch_bytes a worker: a search for lists, and at centre_at a centre */
+    size_t scratch_bytes, centre_at;
+    _Atomic int code;
+};
+
+static void subtract_centres(const struct sampled *sampled, const uint32_t *list, size_t n,
+                             float *x, float *centre) {
+    const size_t dim = sampled->coded->dim;
+    for (size_t i = 0; i < n; i++, x += dim) {
+        ivf_centre(sampled->model, list[i], centre);
+        for (size_t j = 0; j < dim; j++) x[j] -= centre[j];
+    }
+}
+
+static void read_sampled(void *context, uint32_t worker, size_t begin, size_t end) {
+    struct sampled *sampled = context;
+    const struct kmeans_rows *coded = sampled->coded;
+    uint8_t *scratch = sampled->scratch + worker * sampled->scratch_bytes;
+    float *x = sampled->x + begin * coded->dim, dist[KMEANS_BLOCK];
+    uint32_t list[KMEANS_BLOCK];
+    const struct kmeans_found found = {1, list, dist};
+    for (size_t i = begin; i < end; i++)
+        coded->read(coded->context, i * coded->n / sampled->n, sampled->x + i * coded->dim);
+    if (!sampled->model->code.residual) return;
+    int code = ivf_coarse_find(&sampled->model->coarse, end - begin, x, &found, scratch, NULL);
+    if (code == KITH_OK)
+        subtract_centres(sampled, list, end - begin, x,
+                         (float *)(void *)(scratch + sampled->centre_at));
+    else
+        atomic_store_explicit(&sampled->code, code, memory_order_relaxed);
+}
+
 /* An even sample of what the code will see. */
 static int learn_code(struct ivf_model *model, const struct kmeans_rows *coded,
                       const kith_work *work, struct mem_account *owner, kith_error *err) {
-    size_t dim = coded->dim, n = TRAIN_BYTES / (dim * sizeof(float));
+    const size_t row_bytes = coded->dim * sizeof(float);
+    const size_t block = ivf_coarse_block(&model->coarse, 1);
+    const uint32_t threads = work->threads > THREAD_MAX ? THREAD_MAX : work->threads;
+    size_t n = TRAIN_BYTES / row_bytes;
     n = n < TRAIN_ROWS_MIN ? TRAIN_ROWS_MIN : n > TRAIN_ROWS_MAX ? TRAIN_ROWS_MAX : n;
     n = n < coded->n ? n : coded->n;
-    size_t bytes = (n + 1) * dim * sizeof(float);
-    float *sample = mem_new(owner, bytes), *centre = sample + n * dim, dist;
-    if (!sample) return FAIL(err, KITH_ENOMEM, "no memory to train on %zu rows", n);
-    const struct search_call nearest = {.k = 1};
-    int code = KITH_OK;
-    int64_t list;
-    for (size_t i = 0; i < n; i++) {
-        float *x = sample + i * dim;
-        coded->read(coded->context, i * coded->n / n, x);
-        if (!model->code.residual) continue;
-        TRY_DONE(model->coarse->ops->search(model->coarse, &nearest, 1, x, &list, &dist, err));
-        ivf_centre(model, (uint32_t)list, centre);
-        for (size_t j = 0; j < dim; j++) x[j] -= centre[j];
-    }
-    code = ivf_code_train(&model->code, n, sample, work, err);
-done:
-    mem_free(owner, sample, bytes);
+    struct sampled sampled = {.model = model, .coded = coded, .n = n};
+    sampled.centre_at = bits_round_up(ivf_coarse_bytes(&model->coarse, block, 1), 64);
+    sampled.scratch_bytes = bits_round_up(sampled.centre_at + row_bytes, 64);
+    const size_t x_bytes = bits_round_up(n * row_bytes, 64);
+    const size_t bytes = x_bytes + threads * sampled.scratch_bytes;
+    uint8_t *memory = mem_slab(owner, bytes);
+    if (!memory) return FAIL(err, KITH_ENOMEM, "no memory to train on %zu rows", n);
+    sampled.x = (float *)(void *)memory;
+    sampled.scratch = memory + x_bytes;
+    thread_for(threads, n, block, read_sampled, &sampled);
+    int code = atomic_load_explicit(&sampled.code, memory_order_relaxed);
+    code = code == KITH_OK ? ivf_code_train(&model->code, n, sampled.x, work, err)
+                           : FAIL(err, code, "no memory to search the centres");
+    mem_slab_free(owner, memory, bytes);
     return code;
 }
 

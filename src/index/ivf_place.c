@@ -1,6 +1,6 @@
 /* Placing rows: each vector's nearest centre, its code, and new versions of the lists it goes to; and taking rows out.
  *
- *     vectors --pieces of 128--> nearest lists --counting sort--> per list: codes -> version -> published together
+ *     vectors --pieces--> nearest lists --counting sort--> per list: codes -> version -> published together
  *
  * Nothing that a reader can see changes before every version is made. */
 #include <string.h>
@@ -8,8 +8,7 @@
 #include "base/thread.h"
 #include "index/ivf.h"
 
-#define PIECE 128u
-#define RUN   32u /* vectors coded at a time */
+#define RUN 32u /* vectors coded at a time */
 
 /* One list's part of a write. */
 struct edit {
@@ -24,8 +23,10 @@ struct placing {
     const struct kmeans_rows *x;
     const uint32_t *row;
     size_t n, dim;
-    float *scratch; /* a worker's part: PIECE vectors and a centre */
-    int64_t *nearest;
+    size_t piece;     /* vectors at a time whose lists are looked for */
+    uint8_t *scratch; /* scratch_bytes a worker */
+    size_t scratch_bytes;
+    uint32_t *nearest;
     uint32_t *order; /* places in x, by list */
     struct edit *edits;
     uint32_t n_edits;
@@ -39,8 +40,14 @@ static void fail_once(struct placing *placing, int code, const kith_error *err) 
         *placing->err = *err;
 }
 
-static float *scratch_of(const struct placing *placing, uint32_t worker) {
-    return placing->scratch + (size_t)worker * (PIECE + 1) * placing->dim;
+/* A worker's scratch: max(piece, RUN) vectors and a centre; behind them that of a search for lists. */
+static float *vectors_of(const struct placing *placing, uint32_t worker) {
+    return (float *)(void *)(placing->scratch + worker * placing->scratch_bytes);
+}
+
+static size_t vectors_bytes(const struct placing *placing) {
+    size_t n = placing->piece > RUN ? placing->piece : RUN;
+    return bits_round_up((n + 1) * placing->dim * sizeof(float), 64);
 }
 
 static void read_vector(const struct placing *placing, size_t i, float *out) {
@@ -55,17 +62,16 @@ static void read_vector(const struct placing *placing, size_t i, float *out) {
 
 static void find_nearest(void *context, uint32_t worker, size_t begin, size_t end) {
     struct placing *placing = context;
-    const struct search_call call = {.k = 1};
-    float *x = scratch_of(placing, worker), dist[PIECE];
+    float *x = vectors_of(placing, worker), dist[KMEANS_BLOCK];
+    const struct kmeans_found found = {1, placing->nearest + begin, dist};
     kith_error err;
     for (size_t i = begin; i < end; i++) {
         float *to = x + (i - begin) * placing->dim;
         read_vector(placing, i, to);
         ivf_code_vector(&placing->model->code, placing->dim, to, to);
     }
-    struct kith_index *coarse = placing->model->coarse;
-    int code =
-        coarse->ops->search(coarse, &call, end - begin, x, placing->nearest + begin, dist, &err);
+    int code = ivf_coarse_find(&placing->model->coarse, end - begin, x, &found,
+                               (uint8_t *)x + vectors_bytes(placing), &err);
     if (code != KITH_OK) fail_once(placing, code, &err);
 }
 
@@ -95,7 +101,7 @@ static int sort_by_list(struct placing *placing, kith_error *err) {
 static void encode_edit(const struct placing *placing, const struct edit *edit, float *scratch,
                         uint32_t *row, uint8_t *codes) {
     const struct ivf_code *code = &placing->model->code;
-    float *centre = scratch + (size_t)PIECE * placing->dim;
+    float *centre = scratch + RUN * placing->dim;
     ivf_centre(placing->model, edit->list, centre);
     for (uint32_t i = 0; i < edit->n; i += RUN) {
         uint32_t n = edit->n - i < RUN ? edit->n - i : RUN;
@@ -124,7 +130,7 @@ static void make_versions(void *context, uint32_t worker, size_t begin, size_t e
             codes ? KITH_OK : FAIL(&err, KITH_ENOMEM, "no memory for %u codes of a list", edit->n);
         if (code == KITH_OK) {
             uint32_t *row = (uint32_t *)(void *)(codes + row_at);
-            encode_edit(placing, edit, scratch_of(placing, worker), row, codes);
+            encode_edit(placing, edit, vectors_of(placing, worker), row, codes);
             code = ivf_list_new(&edit->made, how, ivf_list_of(placing->model, edit->list), NULL, 0,
                                 row, codes, edit->n, owner, &err);
             mem_free(owner, codes, bytes);
@@ -162,7 +168,7 @@ static int place(struct placing *placing, uint32_t threads, kith_error *err) {
     for (size_t i = 0; i < placing->n; i++) last = placing->row[i] > last ? placing->row[i] : last;
     if (!segs_reserve(&ivf->list_of, last + 1, &ivf->index.mem))
         return FAIL(err, KITH_ENOMEM, "no memory for the lists of %u rows", last + 1);
-    thread_for(threads, placing->n, PIECE, find_nearest, placing);
+    thread_for(threads, placing->n, placing->piece, find_nearest, placing);
     TRY(atomic_load_explicit(&placing->code, memory_order_relaxed));
     TRY(sort_by_list(placing, err));
     thread_for(threads, placing->n_edits, 1, make_versions, placing);
@@ -172,7 +178,7 @@ static int place(struct placing *placing, uint32_t threads, kith_error *err) {
         return code;
     }
     for (size_t i = 0; i < placing->n; i++)
-        atomic_store_explicit(ivf_place(ivf, placing->row[i]), (uint32_t)placing->nearest[i],
+        atomic_store_explicit(ivf_place(ivf, placing->row[i]), placing->nearest[i],
                               memory_order_relaxed);
     publish_versions(ivf, placing->model, placing->edits, placing->n_edits);
     return KITH_OK;
@@ -186,14 +192,17 @@ int ivf_place_rows(struct ivf *ivf, struct ivf_model *model, const struct kmeans
     uint32_t threads = work->threads > THREAD_MAX ? THREAD_MAX : work->threads;
     if (x->n == 0) return KITH_OK;
     size_t edits = x->n < model->nlist ? x->n : model->nlist;
-    size_t nearest_at = bits_round_up(threads * (PIECE + 1) * x->dim * sizeof(float), 64);
-    size_t order_at = nearest_at + x->n * sizeof(int64_t);
+    placing.piece = ivf_coarse_block(&model->coarse, 1);
+    placing.scratch_bytes = bits_round_up(
+        vectors_bytes(&placing) + ivf_coarse_bytes(&model->coarse, placing.piece, 1), 64);
+    size_t nearest_at = threads * placing.scratch_bytes;
+    size_t order_at = nearest_at + x->n * sizeof(uint32_t);
     size_t edits_at = bits_round_up(order_at + x->n * sizeof(uint32_t), 64);
     size_t bytes = edits_at + edits * sizeof(struct edit);
     uint8_t *memory = mem_new(owner, bytes);
     if (!memory) return FAIL(err, KITH_ENOMEM, "no memory to place %zu rows in lists", x->n);
-    placing.scratch = (float *)(void *)memory;
-    placing.nearest = (int64_t *)(void *)(memory + nearest_at);
+    placing.scratch = memory;
+    placing.nearest = (uint32_t *)(void *)(memory + nearest_at);
     placing.order = (uint32_t *)(void *)(memory + order_at);
     placing.edits = (struct edit *)(void *)(memory + edits_at);
     int code = place(&placing, threads, err);

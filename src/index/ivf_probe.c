@@ -6,8 +6,6 @@
 #include "index/ivf_probe.h"
 #include "quant/sums.h"
 
-#define COARSE_EF    64u /* at least, or COARSE_WIDER times nprobe */
-#define COARSE_WIDER 2u
 #define PASSING_MORE 4u /* filtered: go on until so many times the candidates have passed */
 
 /* ---- scratch --------------------------------------------------------------------------------------- */
@@ -19,9 +17,11 @@ static size_t lay_out(struct probe *probe, uint32_t n_lists, uint8_t *memory) {
     size_t x = at;
     at = bits_round_up(at + dim * sizeof(float), 64);
     size_t list = at;
-    at = bits_round_up(at + n_lists * sizeof(int64_t), 64);
+    at = bits_round_up(at + n_lists * sizeof(uint32_t), 64);
     size_t dist = at;
     at = bits_round_up(at + n_lists * sizeof(float), 64);
+    size_t coarse = at;
+    at = bits_round_up(at + ivf_coarse_bytes(&probe->model->coarse, 1, n_lists), 64);
     size_t hits = at;
     at = bits_round_up(at + probe->heap.k * sizeof(struct scan_hit), 64);
     size_t scorer = at;
@@ -32,7 +32,8 @@ static size_t lay_out(struct probe *probe, uint32_t n_lists, uint8_t *memory) {
     if (probe->refines) at += bits_round_up(scorer_bytes(store_exact_code(probe->store)), 64);
     if (!memory) return at;
     probe->x = (float *)(void *)(memory + x);
-    probe->list = (int64_t *)(void *)(memory + list);
+    probe->list = (uint32_t *)(void *)(memory + list);
+    probe->coarse = memory + coarse;
     probe->list_dist = (float *)(void *)(memory + dist);
     probe->heap.hits = (struct scan_hit *)(void *)(memory + hits);
     probe->quantized = memory + scorer;
@@ -188,23 +189,17 @@ void probe_scan(struct probe *probe, const struct ivf_chunk *chunk, float list_d
 }
 
 static void scan_list(struct probe *probe, uint32_t place) {
-    const struct ivf_list *list = ivf_list_of(probe->model, (uint32_t)probe->list[place]);
+    const struct ivf_list *list = ivf_list_of(probe->model, probe->list[place]);
     for (uint32_t c = 0; list && c < list->n_chunks; c++)
         probe_scan(probe, &list->chunk[c], probe->list_dist[place]);
 }
 
 /* ---- a query ------------------------------------------------------------------------------------------- */
 
-struct search_call probe_coarse_call(const struct ivf_model *model, uint32_t n) {
-    uint32_t ef = COARSE_WIDER * n > COARSE_EF ? COARSE_WIDER * n : COARSE_EF;
-    return (struct search_call){.k = n, .ef = ef, .exact = n == model->nlist};
-}
-
 int probe_find_lists(struct probe *probe, uint32_t n, kith_error *err) {
-    struct kith_index *coarse = probe->model->coarse;
-    const struct search_call call = probe_coarse_call(probe->model, n);
+    const struct kmeans_found found = {n, probe->list, probe->list_dist};
     probe->n_lists = n;
-    return coarse->ops->search(coarse, &call, 1, probe->x, probe->list, probe->list_dist, err);
+    return ivf_coarse_find(&probe->model->coarse, 1, probe->x, &found, probe->coarse, err);
 }
 
 uint32_t probe_count(const struct ivf_model *model, const struct search_call *call) {

@@ -16,9 +16,10 @@ struct probe {
     const float *query;
     float *x;              /* the query as it is coded */
     float x_l2sq;          /* its squared length, for a quantizer */
-    int64_t *list;         /* as many places as probe_begin was told */
+    uint32_t *list;        /* as many places as probe_begin was told */
     float *list_dist;      /* of the centres */
     uint32_t n_lists;      /* in list, found so far */
+    uint8_t *coarse;       /* scratch of finding them */
     struct scorer plain;   /* lists of plain codes */
     uint8_t *quantized;    /* struct quantizer_scorer */
     struct scorer exact;   /* originals */
@@ -47,8 +48,6 @@ void probe_scan(struct probe *probe, const struct ivf_chunk *chunk, float list_d
 void probe_finish(struct probe *probe, int64_t *ids, float *dists);
 /* scan_settled's run for several queries without a filter (ivf_batch.c). */
 int ivf_batch(struct scan_query *query, struct scan_slot *slot, kith_error *err);
-/* What the coarse index is asked for n lists. */
-struct search_call probe_coarse_call(const struct ivf_model *model, uint32_t n);
 /* The n nearest lists into probe->list. */
 int probe_find_lists(struct probe *probe, uint32_t n, kith_error *err);
 

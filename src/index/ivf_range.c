@@ -23,7 +23,7 @@ static float exact_score(struct probe *probe, const struct ivf_chunk *chunk, uin
 
 static int read_list(struct probe *probe, const struct ranging *ranging, uint32_t place,
                      uint8_t *row, kith_error *err) {
-    const struct ivf_list *list = ivf_list_of(probe->model, (uint32_t)probe->list[place]);
+    const struct ivf_list *list = ivf_list_of(probe->model, probe->list[place]);
     float base = probe_base(probe, probe->list_dist[place]);
     for (uint32_t i = 0; list && i < list->n; i++) {
         const struct ivf_chunk *chunk = &list->chunk[i / IVF_CHUNK];

@@ -95,6 +95,10 @@ struct
 int kmeans_set_new(struct kmeans_set **out, kith_metric metric, size_t k, size_t dim,
                    const float *centroids, struct mem_account *owner, kith_error *err);
 void kmeans_set_free(struct kmeans_set *set);
+/* What it takes, the centroids not counted. */
+uint64_t kmeans_set_bytes(const struct kmeans_set *set);
+/* Whether all rows are what a set may be made of: KITH_ENONFINITE, KITH_ERANGE as above. Rows in memory only. */
+int kmeans_check(const struct kmeans_rows *rows, kith_error *err);
 
 /* The `most` nearest centroids of each row, nearest first.
  *   Shape    which[n][most]; dist[n][most] inside distances, may be NULL. most is 1..k.

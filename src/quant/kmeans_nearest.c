@@ -29,6 +29,11 @@ void kmeans_set_free(struct kmeans_set *set) {
     mem_free(owner, set, sizeof *set);
 }
 
+int kmeans_check(const struct kmeans_rows *rows, kith_error *err) {
+    const struct kmeans_source source = {rows, NULL, rows->n};
+    return kmeans_rows_check(&source, 0, rows->n, NULL, err);
+}
+
 /* ---- one block --------------------------------------------------------------------------------- */
 
 struct finding {

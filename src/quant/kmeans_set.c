@@ -43,6 +43,15 @@ void kmeans_panels_deinit(struct kmeans_panels *panels, const struct kmeans_set 
     *panels = (struct kmeans_panels){0};
 }
 
+static uint64_t panels_bytes(const struct kmeans_set *set, size_t room) {
+    return room * (set->code.stride + sizeof(uint32_t)) + term_bytes(room) +
+           packed_bytes(set, room);
+}
+
+uint64_t kmeans_set_bytes(const struct kmeans_set *set) {
+    return sizeof *set + code_bytes(&set->code) + panels_bytes(set, set->all.room);
+}
+
 static void pack(struct kmeans_panels *panels, const struct kmeans_set *set) {
     set->kern->pack_u8(panels->coded, set->code.stride, panels->n, set->code.bytes, panels->packed);
 }
