@@ -15,11 +15,14 @@
  *     HNSWm,SQ8       traversal over one-byte codes, float32 originals dropped
  *     HNSWm,SQfp16    traversal over half floats, originals dropped
  *     HNSWm,SQ8,Refine | HNSWm,SQfp16,Refine   the same, originals kept and results re-ranked on them;
- *                     Refine(Flat), RFlat and Refine(SQfp16) (originals kept as half floats) also parse
+ *                     Refine(Flat) and RFlat say the same; Refine(CODE) keeps a second code in place of originals, any
+ *                     that has no fewer bits than what it refines: HNSW16,SQ4,Refine(SQ8). What it decodes to is given back
+ *                     and measured to
  *     IVFn,CODE       n inverted lists, nprobe of them read by a search; CODE is Flat, SQfp16, SQbf16, or one of the
  *                     quantizers' below; IVFn_HNSWm finds the lists through a graph
  *     SQ4 SQ6 SQ8 PQm PQmx4fs RaBitQ RaBitQb Binary    quantizers: 4, 6 or 8 bits a dimension; m sub-quantizers of 8 or 4
- *                     bits; 1 or b bits a dimension; signs. Alone, after HNSWm, or in lists (of residuals there)
+ *                     bits; 1 or b bits a dimension; signs. Alone, after HNSWm, or in lists (of residuals there).
+ *                     SQ4_uniform SQ6_uniform SQ8_uniform: with one range for all dimensions
  *     Auto            chooses by size: Flat below 20,000 rows, else HNSW16,SQ8,Refine
  * A quantizer without a refinement gives the distances of its codes. IDMap, before or after, says nothing.
  * Rows whose values are all integers in 0..255 are kept as u8 in place of floats and SQ8, without loss. */

@@ -42,7 +42,7 @@ static int read_lone(struct parser *parser, struct index_spec *made) {
     made->nlist = 1;
     made->lone = true;
     made->list = CODE_QUANTIZED;
-    made->rows.quantizer = parser->word.quantizer;
+    made->quantizer = parser->word.quantizer;
     made->code_at = parser->word.at;
     return next_word(parser);
 }
@@ -83,31 +83,44 @@ static int read_lists(struct parser *parser, struct index_spec *made) {
         return fail_word(parser,
                          "IVF wants the code of its lists, as in IVF1024,Flat, not the word");
     made->list = parser->word.code;
-    made->rows.quantizer = parser->word.quantizer;
+    made->quantizer = parser->word.quantizer;
     made->code_at = parser->word.at;
     if (made->list == CODE_SQ8) { /* in lists, residuals are coded */
         made->list = CODE_QUANTIZED;
-        made->rows.quantizer =
-            (struct quantizer_spec){.kind = QUANT_SQ, .bits = 8, .clip = SQ_CLIP_FIT};
+        made->quantizer = (struct quantizer_spec){.kind = QUANT_SQ, .bits = 8, .clip = SQ_CLIP_FIT};
     }
     return next_word(parser);
 }
 
-/* What may be refined: something coarser than the originals. */
+/* Bits that a code keeps of an element, as far as words tell: those of PQ depend on the dimension. */
+static uint32_t bits_of(enum code_kind kind, const struct quantizer_spec *quantizer,
+                        uint32_t of_pq) {
+    static const uint32_t bits[] = {
+        [CODE_F32] = 32, [CODE_F16] = 16, [CODE_BF16] = 16, [CODE_U8] = 8, [CODE_SQ8] = 8};
+    if (kind != CODE_QUANTIZED) return bits[kind];
+    return quantizer->kind == QUANT_PQ ? of_pq : quantizer->bits;
+}
+
+/* What may be refined: something coarser than the originals, or than the code that stands for them. */
 static int read_refine(struct parser *parser, struct index_spec *made) {
-    enum code_kind orig = parser->word.code;
+    const struct word *word = &parser->word;
     struct rows_config *rows = &made->rows;
-    if (made->structure == INDEX_IVF) {
-        made->refine = made->list != CODE_F32;
-        rows->may_forget = !made->refine;
-        rows->walk = rows->orig = made->refine ? orig : CODE_F32;
-        return next_word(parser);
-    }
+    bool lists = made->structure == INDEX_IVF;
+    enum code_kind kind = lists ? made->list : rows->walk;
     if (made->structure == INDEX_FLAT && (rows->keep_orig || rows->walk < CODE_SQ8))
         return fail_word(parser, "there is nothing to refine for the word");
-    if (rows->walk != CODE_F32) {
-        rows->orig = orig;
-        rows->keep_orig = true;
+    if (kind == CODE_F32) return next_word(parser);
+    if (bits_of(word->code, &word->quantizer, UINT32_MAX) <
+        bits_of(kind, lists ? &made->quantizer : &rows->quantizer, 0))
+        return fail_word(parser, "a refinement keeps no less than what it refines, not the word");
+    rows->orig = word->code;
+    rows->orig_quantizer = word->quantizer;
+    rows->keep_orig = true;
+    if (lists) { /* the rows are what is refined on, and nothing else */
+        made->refine = true;
+        rows->may_forget = false;
+        rows->walk = rows->orig;
+        rows->quantizer = rows->orig_quantizer;
     }
     return next_word(parser);
 }
@@ -135,7 +148,8 @@ int factory_parse(const char *spec, struct index_spec *out, kith_error *err) {
     if (at_word(&parser, WORD_REFINE) && !made.chooses) TRY(read_refine(&parser, &made));
     if (at_word(&parser, WORD_IDMAP) && !mapped) TRY(next_word(&parser));
     if (!parser.ended) return fail_word(&parser, "this word cannot stand here,");
-    made.rows.keep_err = made.rows.keep_orig && made.rows.walk == CODE_SQ8;
+    made.rows.keep_err =
+        made.rows.keep_orig && made.rows.walk == CODE_SQ8 && made.rows.orig != CODE_SQ8;
     *out = made;
     return KITH_OK;
 }
@@ -158,19 +172,25 @@ static void print_code(enum code_kind kind, const struct quantizer_spec *quantiz
     else if (quantizer->kind == QUANT_RABITQ)
         snprintf(text, size, "RaBitQ%" PRIu32, quantizer->bits);
     else if (quantizer->kind == QUANT_SQ)
-        snprintf(text, size, "SQ%" PRIu32, quantizer->bits);
+        snprintf(text, size, "SQ%" PRIu32 "%s", quantizer->bits,
+                 quantizer->uniform ? "_uniform" : "");
     else
         snprintf(text, size, "Binary");
 }
 
 void factory_print(const struct index_spec *spec, char *text, size_t size) {
     const struct rows_config *rows = &spec->rows;
-    char code[24], coarse[16] = "";
-    const char *refine = rows->orig == CODE_F32 ? ",Refine" : ",Refine(SQfp16)";
+    char code[24], second[24], coarse[16] = "", refine[40] = "";
+    if (spec->refine || (rows->keep_orig && rows->walk != CODE_F32)) {
+        print_code(rows->orig, &rows->orig_quantizer, second, sizeof second);
+        if (rows->orig == CODE_F32)
+            snprintf(refine, sizeof refine, ",Refine");
+        else
+            snprintf(refine, sizeof refine, ",Refine(%s)", second);
+    }
     if (spec->structure == INDEX_IVF) {
         if (spec->m) snprintf(coarse, sizeof coarse, "_HNSW%" PRIu32, spec->m);
-        print_code(spec->list, &rows->quantizer, code, sizeof code);
-        refine = spec->refine ? refine : "";
+        print_code(spec->list, &spec->quantizer, code, sizeof code);
         if (spec->lone)
             snprintf(text, size, "%s%s", code, refine);
         else
@@ -183,9 +203,9 @@ void factory_print(const struct index_spec *spec, char *text, size_t size) {
         snprintf(text, size, "Auto");
     else if (spec->structure == INDEX_GRAPH)
         snprintf(text, size, "HNSW%" PRIu32 "%s%s%s", spec->m, coded ? "," : "", coded ? code : "",
-                 coded && rows->keep_orig ? refine : "");
+                 refine);
     else if (rows->walk == CODE_SQ8 && rows->keep_orig && rows->orig == CODE_F32)
         snprintf(text, size, "Flat,%s", code);
     else
-        snprintf(text, size, "%s%s", code, coded && rows->keep_orig ? refine : "");
+        snprintf(text, size, "%s%s", code, refine);
 }

@@ -4,13 +4,15 @@
  *     core      = "Auto" | code | "Flat" [",SQ8"] | "HNSW" [m] [("," | "_") code] | coarse "," code
  *     coarse    = "IVF" nlist ["_HNSW" [m] | "(HNSW" [m] ")"]          nlist = digits ["k" | "M"]
  *     code      = "Flat" | "SQfp16" | "SQbf16" | "SQ8" | "SQ6" | "SQ4"
+ *               | "SQ8_uniform" | "SQ6_uniform" | "SQ4_uniform"
  *               | "PQ" M ["x" bits] ["fs"] ["r"] ["np"] | "RaBitQ" ["fs"] [bits] | "Binary"
- *     refine    = "RFlat" | "Refine" ["(" ("Flat" | "SQfp16") ")"]
+ *     refine    = "RFlat" | "Refine" ["(" code ")"]
  *     idmap     = "IDMap" | "IDMap2"
  *
  * Words that FAISS needs and Kith does not are accepted and forgotten: IDMap (every index keeps ids), fs and r (4-bit
  * codes in lists are always laid out for the fast scan, and always of residuals where the metric has them), np. A
- * refinement of what is not coarser than itself ("HNSW16,Refine") says nothing. */
+ * refinement of what is not coarser than itself ("HNSW16,Refine") says nothing; one that is coarser than what it refines
+ * ("HNSW16,SQ8,Refine(SQ4)") is refused. */
 #ifndef KITH_INDEX_FACTORY_H
 #define KITH_INDEX_FACTORY_H
 
@@ -23,12 +25,13 @@ struct index_spec {
     bool chooses; /* Auto: decided at the first add */
     uint32_t
         m; /* graph: links a row; inverted lists: links of the coarse graph, 0 where it is flat */
-    uint32_t nlist;          /* inverted lists; 1 for a quantizer's codes without any ("PQ16") */
-    bool lone;               /* inverted lists: there is one, and the description names none */
-    enum code_kind list;     /* inverted lists: what they hold */
-    bool refine;             /* inverted lists: originals are kept */
-    size_t code_at;          /* offset in the description of the word that names the code */
-    struct rows_config rows; /* dim and metric are filled in by the caller */
+    uint32_t nlist;      /* inverted lists; 1 for a quantizer's codes without any ("PQ16") */
+    bool lone;           /* inverted lists: there is one, and the description names none */
+    enum code_kind list; /* inverted lists: what they hold */
+    struct quantizer_spec quantizer; /* inverted lists: of CODE_QUANTIZED ones */
+    bool refine;                     /* inverted lists: originals are kept */
+    size_t code_at;                  /* offset in the description of the word that names the code */
+    struct rows_config rows;         /* dim and metric are filled in by the caller */
 };
 
 #define FACTORY_TEXT 64u /* room for any canonical text, with its zero */

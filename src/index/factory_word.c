@@ -18,20 +18,22 @@ static const struct {
     enum word_kind kind;
     enum code_kind code;
     uint32_t bits;
+    bool uniform;
 } plain[] = {
-    {"Auto", WORD_AUTO, CODE_F32, 0},
-    {"IDMap", WORD_IDMAP, CODE_F32, 0},
-    {"IDMap2", WORD_IDMAP, CODE_F32, 0},
-    {"Flat", WORD_CODE, CODE_F32, 0},
-    {"SQfp16", WORD_CODE, CODE_F16, 0},
-    {"SQbf16", WORD_CODE, CODE_BF16, 0},
-    {"SQ8", WORD_CODE, CODE_SQ8, 0},
-    {"SQ6", WORD_CODE, CODE_QUANTIZED, 6},
-    {"SQ4", WORD_CODE, CODE_QUANTIZED, 4},
-    {"Refine", WORD_REFINE, CODE_F32, 0},
-    {"Refine(Flat)", WORD_REFINE, CODE_F32, 0},
-    {"RFlat", WORD_REFINE, CODE_F32, 0},
-    {"Refine(SQfp16)", WORD_REFINE, CODE_F16, 0},
+    {"Auto", WORD_AUTO, CODE_F32, 0, false},
+    {"IDMap", WORD_IDMAP, CODE_F32, 0, false},
+    {"IDMap2", WORD_IDMAP, CODE_F32, 0, false},
+    {"Flat", WORD_CODE, CODE_F32, 0, false},
+    {"SQfp16", WORD_CODE, CODE_F16, 0, false},
+    {"SQbf16", WORD_CODE, CODE_BF16, 0, false},
+    {"SQ8", WORD_CODE, CODE_SQ8, 0, false},
+    {"SQ6", WORD_CODE, CODE_QUANTIZED, 6, false},
+    {"SQ4", WORD_CODE, CODE_QUANTIZED, 4, false},
+    {"SQ8_uniform", WORD_CODE, CODE_QUANTIZED, 8, true},
+    {"SQ6_uniform", WORD_CODE, CODE_QUANTIZED, 6, true},
+    {"SQ4_uniform", WORD_CODE, CODE_QUANTIZED, 4, true},
+    {"Refine", WORD_REFINE, CODE_F32, 0, false},
+    {"RFlat", WORD_REFINE, CODE_F32, 0, false},
 };
 
 int factory_fail(const char *spec, const struct word *word, kith_error *err, const char *why) {
@@ -143,27 +145,43 @@ static const struct {
     {"RaBitQ", read_rabitq}, {"Binary", read_binary},
 };
 
-int factory_word(const char *spec, struct word *word, kith_error *err) {
-    size_t at = word->at, n = strcspn(spec + at, ",");
-    *word = (struct word){.at = at, .length = n};
-    if (n == 0) return factory_fail(spec, word, err, "a word is missing");
+/* What is wrong with the n characters of a word, or NULL. */
+static const char *read_word(const char *text, size_t n, struct word *word) {
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
-        if (n != strlen(plain[i].text) || strncasecmp(spec + at, plain[i].text, n) != 0) continue;
+        if (n != strlen(plain[i].text) || strncasecmp(text, plain[i].text, n) != 0) continue;
         word->kind = plain[i].kind;
         word->code = plain[i].code;
-        word->quantizer =
-            (struct quantizer_spec){.kind = QUANT_SQ, .bits = plain[i].bits, .clip = SQ_CLIP_FIT};
-        return KITH_OK;
+        word->quantizer = (struct quantizer_spec){.kind = QUANT_SQ,
+                                                  .bits = plain[i].bits,
+                                                  .uniform = plain[i].uniform,
+                                                  .clip = SQ_CLIP_FIT};
+        return NULL;
     }
     for (size_t i = 0; i < sizeof headed / sizeof *headed; i++) {
-        struct rest rest = {spec + at, n};
+        struct rest rest = {text, n};
         if (!take_text(&rest, headed[i].head)) continue;
         const char *fault = headed[i].read(&rest, word);
-        if (!fault && rest.n) fault = "this word goes on too long";
-        return fault ? factory_fail(spec, word, err, fault) : KITH_OK;
+        return fault || rest.n == 0 ? fault : "this word goes on too long";
     }
-    return factory_fail(
-        spec, word, err,
-        "unknown word (known: Auto Flat SQ4 SQ6 SQ8 SQfp16 SQbf16 PQm RaBitQ Binary "
-        "HNSWm IVFn Refine RFlat IDMap)");
+    return "unknown word (known: Auto Flat SQ4 SQ6 SQ8 SQfp16 SQbf16 PQm RaBitQ Binary "
+           "HNSWm IVFn Refine RFlat IDMap)";
+}
+
+/* "Refine(" is read: the code that stands for originals, and the bracket. */
+static const char *read_second(const struct rest *rest, struct word *word) {
+    if (rest->n == 0 || rest->text[rest->n - 1] != ')') return "a bracket is not closed";
+    const char *fault = read_word(rest->text, rest->n - 1, word);
+    if (!fault && word->kind != WORD_CODE) fault = "Refine takes a code in its brackets";
+    word->kind = WORD_REFINE;
+    return fault;
+}
+
+int factory_word(const char *spec, struct word *word, kith_error *err) {
+    size_t at = word->at, n = strcspn(spec + at, ",");
+    struct rest rest = {spec + at, n};
+    *word = (struct word){.at = at, .length = n};
+    if (n == 0) return factory_fail(spec, word, err, "a word is missing");
+    const char *fault =
+        take_text(&rest, "Refine(") ? read_second(&rest, word) : read_word(spec + at, n, word);
+    return fault ? factory_fail(spec, word, err, fault) : KITH_OK;
 }

@@ -59,10 +59,13 @@ enum file_verify { FILE_VERIFY_SMALL, FILE_VERIFY_TRUTH, FILE_VERIFY_ALL };
 /* err->at is the first bad byte's section offset. */
 int index_file_verify(const struct index_file *file, enum file_verify how, kith_error *err);
 
-/* The model of a quantizer (quantizer_file.c). */
+/* The model of a quantizer (quantizer_file.c), in a section of its own. */
+#define FILE_TAG_QUANTIZER FILE_TAG('Q', 'N', 'T', 'Z') /* codes rows or lists */
 struct quantizer;
-int quantizer_save(const struct quantizer *quantizer, struct file_sections *out, kith_error *err);
-int quantizer_load(struct quantizer *quantizer, const struct index_file *file, kith_error *err);
+int quantizer_save(const struct quantizer *quantizer, uint32_t tag, struct file_sections *out,
+                   kith_error *err);
+int quantizer_load(struct quantizer *quantizer, uint32_t tag, const struct index_file *file,
+                   kith_error *err);
 
 /* The rows' own sections (rows_file.c). */
 struct rows;

@@ -13,7 +13,7 @@ int index_new_ivf(struct kith_index **out, const struct index_spec *spec,
     ivf->list_code = spec->list;
     ivf->lone = spec->lone;
     ivf->refine = spec->refine;
-    ivf->quantizer = spec->rows.quantizer;
+    ivf->quantizer = spec->quantizer;
     segs_init(&ivf->list_of, sizeof(uint32_t));
     int code = rows_init(&ivf->index.rows, &spec->rows, &ivf->index.mem, err);
     struct ivf_code tried; /* a quantizer that cannot be is refused now, not when it is trained */

@@ -99,7 +99,8 @@ int ivf_save(const struct kith_index *index, struct file_sections *out, kith_err
     TRY(file_sections_put(out, TAG_META, &meta, sizeof meta, err));
     if (!model) return KITH_OK;
     TRY(save_centres(model, index->rows.config.dim, out, err));
-    if (model->code.quantizer) TRY(quantizer_save(model->code.quantizer, out, err));
+    if (model->code.quantizer)
+        TRY(quantizer_save(model->code.quantizer, FILE_TAG_QUANTIZER, out, err));
     TRY(save_lengths(model, out, err));
     TRY(save_rows(model, out, err));
     TRY(save_codes(model, out, err));
@@ -135,7 +136,8 @@ static int load_code(struct ivf_code *code, const struct ivf *ivf, const struct 
                       meta->kind, meta->row_bytes, kind, code->row_bytes);
     if (result == KITH_OK && (meta->state & STATE_WHOLE)) code->residual = false;
     if (result == KITH_OK && (meta->state & STATE_EXACT)) ivf_code_be_exact(code);
-    if (result == KITH_OK && code->quantizer) result = quantizer_load(code->quantizer, file, err);
+    if (result == KITH_OK && code->quantizer)
+        result = quantizer_load(code->quantizer, FILE_TAG_QUANTIZER, file, err);
     if (result != KITH_OK) ivf_code_deinit(code, (struct mem_account *)(uintptr_t)&ivf->index.mem);
     return result;
 }

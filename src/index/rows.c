@@ -182,7 +182,8 @@ void rows_stats(const struct rows *rows, kith_index_stats *stats) {
     stats->metric = rows->config.metric;
     stats->stored = store->has_orig ? code_name(store_exact_code(store)) : "none";
     stats->code = code_name(&store->walk);
-    if (apart) put_component(stats, "vectors", segs_bytes(&store->orig_rows));
+    if (apart)
+        put_component(stats, "vectors", segs_bytes(&store->orig_rows) + code_bytes(&store->orig));
     put_component(stats, apart || !store->has_orig ? "codes" : "vectors",
                   segs_bytes(&store->walk_rows) + code_bytes(&store->walk));
     put_component(stats, "residuals", segs_bytes(&store->err_of));

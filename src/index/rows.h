@@ -2,8 +2,8 @@
  * ids and life.
  *
  * A row's two stores:  walk  what searches score first (f32, f16, bf16, u8 or sq8)
- *                      orig  what is re-ranked on and given back (f32, f16, u8), absent, or the same
- *                            store as walk
+ *                      orig  what is re-ranked on and given back (f32, f16, u8, or a second code that is finer than
+ *                            walk), absent, or the same store as walk
  *
  * Invariants
  *   1. A row is free, pending (being added), live, or dead (removed, perhaps still linked). Only live
@@ -62,11 +62,12 @@ struct rows_config {
     uint32_t dim;
     kith_metric metric;
     enum code_kind walk; /* for integral data CODE_U8 takes its place, without loss */
-    enum code_kind orig; /* CODE_F32 or CODE_F16 */
+    enum code_kind orig; /* any but CODE_U8 and CODE_NONE */
     bool keep_orig;      /* false: walk alone is kept */
     bool keep_err;       /* keep residual norms, for certified scans */
     bool may_forget;     /* the index may come to keep the vectors itself: rows_forget */
-    struct quantizer_spec quantizer; /* of CODE_QUANTIZED */
+    struct quantizer_spec quantizer;      /* of walk where it is CODE_QUANTIZED */
+    struct quantizer_spec orig_quantizer; /* of orig, likewise */
 };
 
 struct rows {

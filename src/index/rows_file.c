@@ -22,6 +22,7 @@
 #define TAG_ORIG   FILE_TAG('O', 'R', 'I', 'G')
 #define TAG_ERRS   FILE_TAG('R', 'E', 'R', 'R')
 #define TAG_RANGES FILE_TAG('R', 'A', 'N', 'G')
+#define TAG_SECOND FILE_TAG('Q', 'N', 'T', 'O') /* of the code that stands for originals */
 
 /* How rows are kept, where not as the description names: as bytes, not at all; and that a quantizer has learnt. */
 enum { FORM_INTEGRAL = 1, FORM_BARE = 2, FORM_QUANTIZED = 4 };
@@ -81,6 +82,24 @@ static int save_ids(const struct rows *rows, const struct meta *meta, struct fil
     return code;
 }
 
+static int save_quantizers(const struct store *store, struct file_sections *out, kith_error *err) {
+    const struct code *exact = store_exact_code(store);
+    if (store->walk.quantizer && !store->shared)
+        TRY(quantizer_save(store->walk.quantizer, FILE_TAG_QUANTIZER, out, err));
+    return store->has_orig && exact->quantizer
+               ? quantizer_save(exact->quantizer, TAG_SECOND, out, err)
+               : KITH_OK;
+}
+
+static int load_quantizers(struct store *store, const struct index_file *file, kith_error *err) {
+    const struct code *exact = store_exact_code(store);
+    if (store->walk.quantizer && !store->shared)
+        TRY(quantizer_load(store->walk.quantizer, FILE_TAG_QUANTIZER, file, err));
+    return store->has_orig && exact->quantizer
+               ? quantizer_load(exact->quantizer, TAG_SECOND, file, err)
+               : KITH_OK;
+}
+
 static int save_store(const struct store *store, uint32_t n, struct file_sections *out,
                       kith_error *err) {
     if (store_is_bare(store)) return KITH_OK;
@@ -88,14 +107,15 @@ static int save_store(const struct store *store, uint32_t n, struct file_section
     if (store->has_orig && !store->shared)
         TRY(file_sections_put_segs(out, TAG_ORIG, &store->orig_rows, n, err));
     if (store->has_err) TRY(file_sections_put_segs(out, TAG_ERRS, &store->err_of, n, err));
-    if (store->walk.quantizer) return quantizer_save(store->walk.quantizer, out, err);
-    if (store->walk.kind != CODE_SQ8) return KITH_OK;
-    size_t dim = store->walk.dim, bytes = 3 * dim * sizeof(float);
+    TRY(save_quantizers(store, out, err));
+    const struct code *ranged = store_ranged_code(store);
+    if (!ranged) return KITH_OK;
+    size_t dim = ranged->dim, bytes = 3 * dim * sizeof(float);
     float *ranges = mem_new(NULL, bytes);
     if (!ranges) return FAIL(err, KITH_ENOMEM, "no memory for the ranges of %zu dimensions", dim);
-    memcpy(ranges, store->walk.low, dim * sizeof(float));
-    memcpy(ranges + dim, store->walk.step, dim * sizeof(float));
-    memcpy(ranges + 2 * dim, store->walk.inv_step, dim * sizeof(float));
+    memcpy(ranges, ranged->low, dim * sizeof(float));
+    memcpy(ranges + dim, ranged->step, dim * sizeof(float));
+    memcpy(ranges + 2 * dim, ranged->inv_step, dim * sizeof(float));
     int code = file_sections_put(out, TAG_RANGES, ranges, bytes, err);
     mem_free(NULL, ranges, bytes);
     return code;
@@ -162,14 +182,15 @@ static int load_store(struct rows *rows, const struct meta *meta, const struct i
         TRY(index_file_segs(file, TAG_ORIG, &store->orig_rows, meta->n, rows->owner, err));
     if (store->has_err)
         TRY(index_file_segs(file, TAG_ERRS, &store->err_of, meta->n, rows->owner, err));
-    if (store->walk.quantizer) return quantizer_load(store->walk.quantizer, file, err);
-    if (store->walk.kind != CODE_SQ8) return KITH_OK;
+    TRY(load_quantizers(store, file, err));
+    const struct code *ranged = store_ranged_code(store);
+    if (!ranged) return KITH_OK;
     const void *bytes;
-    size_t n, dim = store->walk.dim, part = dim * sizeof(float);
+    size_t n, dim = ranged->dim, part = dim * sizeof(float);
     TRY(index_file_section(file, TAG_RANGES, 3 * part, &bytes, &n, err));
-    memcpy(store->walk.low, bytes, part);
-    memcpy(store->walk.step, (const uint8_t *)bytes + part, part);
-    memcpy(store->walk.inv_step, (const uint8_t *)bytes + 2 * part, part);
+    memcpy(ranged->low, bytes, part);
+    memcpy(ranged->step, (const uint8_t *)bytes + part, part);
+    memcpy(ranged->inv_step, (const uint8_t *)bytes + 2 * part, part);
     return KITH_OK;
 }
 

@@ -6,10 +6,12 @@
  * codings a row the drift pays for it. A clipped row's residual norm says by how much it is off.
  *
  * A quantizer learns once, from the rows there are when they are QUANTIZE_ROWS; until then rows are kept as they would be
- * without it, and it learns anew only where the originals change their kind.
+ * without it, in floats where the originals are to be a code that learns too. It learns anew only where the originals change
+ * their kind or their ranges.
  *
  * A change decodes every row and encodes it anew; originals that stay as they are are handed over, not copied. Where
- * no originals are kept an sq8 row is coded twice; each change costs it at most half a step of the new ranges. */
+ * none are kept, or a code in their place, an sq8 row is coded twice; each change costs it at most half a step of the new
+ * ranges. */
 #include "index/rows_store.h"
 
 #include <float.h>
@@ -33,6 +35,13 @@ struct choice {
     bool has_orig, shared;
 };
 
+static bool is_same_quantizer(const struct quantizer_spec *a, const struct quantizer_spec *b) {
+    return a->kind == b->kind && a->bits == b->bits && a->m == b->m && a->uniform == b->uniform;
+}
+
+/* A code of learnt ranges or more, which cannot be written before it has seen rows. */
+static bool learns(enum code_kind kind) { return kind == CODE_SQ8 || kind == CODE_QUANTIZED; }
+
 static struct choice choose_codes(const struct rows_config *config, struct store_form form) {
     struct choice choice = {.walk = config->walk, .orig = config->orig};
     choice.has_orig = config->keep_orig;
@@ -44,32 +53,39 @@ static struct choice choose_codes(const struct rows_config *config, struct store
         choice.walk = choice.orig = CODE_U8;
         choice.has_orig = true;
     } else if (config->walk == CODE_QUANTIZED) { /* waiting for rows to learn from */
-        choice.walk = config->keep_orig ? config->orig : CODE_F32;
+        choice.walk = config->keep_orig && !learns(config->orig) ? config->orig : CODE_F32;
         choice.orig = choice.walk;
         choice.has_orig = true;
     }
-    choice.shared = choice.has_orig && choice.walk == choice.orig;
+    choice.shared = choice.has_orig && choice.walk == choice.orig &&
+                    (choice.walk != CODE_QUANTIZED ||
+                     is_same_quantizer(&config->quantizer, &config->orig_quantizer));
     return choice;
 }
 
-static int init_walk(struct store *store, const struct rows_config *config, enum code_kind walk,
-                     struct mem_account *owner, kith_error *err) {
-    if (walk == CODE_QUANTIZED)
-        return code_init_quantized(&store->walk, &config->quantizer, config->metric, config->dim,
-                                   owner, err);
-    if (walk != CODE_NONE)
-        return code_init(&store->walk, walk, config->metric, config->dim, owner, err);
-    store->walk =
-        (struct code){.kind = walk, .metric = config->metric, .dim = config->dim, .stride = 1};
+static int init_code(struct code *code, const struct rows_config *config, enum code_kind kind,
+                     const struct quantizer_spec *quantizer, struct mem_account *owner,
+                     kith_error *err) {
+    if (kind == CODE_QUANTIZED)
+        return code_init_quantized(code, quantizer, config->metric, config->dim, owner, err);
+    if (kind != CODE_NONE) return code_init(code, kind, config->metric, config->dim, owner, err);
+    *code = (struct code){.kind = kind, .metric = config->metric, .dim = config->dim, .stride = 1};
+    return KITH_OK;
+}
+
+static int try_quantizer(const struct rows_config *config, const struct quantizer_spec *quantizer,
+                         struct mem_account *owner, kith_error *err) {
+    struct code tried;
+    TRY(code_init_quantized(&tried, quantizer, config->metric, config->dim, owner, err));
+    code_deinit(&tried, owner);
     return KITH_OK;
 }
 
 int store_try(const struct rows_config *config, struct mem_account *owner, kith_error *err) {
-    struct code tried;
-    if (config->walk != CODE_QUANTIZED) return KITH_OK;
-    TRY(code_init_quantized(&tried, &config->quantizer, config->metric, config->dim, owner, err));
-    code_deinit(&tried, owner);
-    return KITH_OK;
+    if (config->walk == CODE_QUANTIZED) TRY(try_quantizer(config, &config->quantizer, owner, err));
+    return config->keep_orig && config->orig == CODE_QUANTIZED
+               ? try_quantizer(config, &config->orig_quantizer, owner, err)
+               : KITH_OK;
 }
 
 int store_new(struct store **out, const struct rows_config *config, struct store_form form,
@@ -81,9 +97,9 @@ int store_new(struct store **out, const struct rows_config *config, struct store
     store->has_orig = choice.has_orig;
     store->has_err =
         config->keep_err && choice.walk == CODE_SQ8 && store->has_orig && !store->shared;
-    int code = init_walk(store, config, choice.walk, owner, err);
+    int code = init_code(&store->walk, config, choice.walk, &config->quantizer, owner, err);
     if (code == KITH_OK && store->has_orig && !store->shared) {
-        code = code_init(&store->orig, choice.orig, config->metric, config->dim, owner, err);
+        code = init_code(&store->orig, config, choice.orig, &config->orig_quantizer, owner, err);
         if (code != KITH_OK) code_deinit(&store->walk, owner);
     }
     if (code != KITH_OK) {
@@ -131,7 +147,8 @@ static struct store_form store_form_next(const struct rows *rows, const struct s
     if (n > 0 && !now.integral) next.integral = false;
     next.quantized =
         now.quantized || (rows->config.walk == CODE_QUANTIZED && n + batch->n >= QUANTIZE_ROWS);
-    if (next.quantized && !rows->config.keep_orig) next.integral = false;
+    if (next.quantized && (!rows->config.keep_orig || rows->config.orig == CODE_QUANTIZED))
+        next.integral = false;
     return next;
 }
 
@@ -150,6 +167,11 @@ static void find_missed(void *context, uint32_t worker, size_t begin, size_t end
     atomic_fetch_add_explicit(&covering->missed, missed, memory_order_relaxed);
 }
 
+const struct code *store_ranged_code(const struct store *store) {
+    const struct code *exact = store_exact_code(store);
+    return store->walk.kind == CODE_SQ8 ? &store->walk : exact->kind == CODE_SQ8 ? exact : NULL;
+}
+
 bool store_suits(const struct rows *rows, struct store_batch *batch) {
     const struct store *store = rows_store(rows);
     batch->n_clipped = 0;
@@ -158,11 +180,11 @@ bool store_suits(const struct rows *rows, struct store_batch *batch) {
     if (n == 0) return false;
     if (rows->config.walk == CODE_QUANTIZED) {
         struct store_form form = store_form_next(rows, batch), now = store_form_of(store);
-        return form.quantized == now.quantized && form.integral == now.integral;
+        if (form.quantized != now.quantized || form.integral != now.integral) return false;
     }
     if (store->walk.kind == CODE_U8) return batch->integral;
-    if (store->walk.kind != CODE_SQ8) return true;
-    struct covering covering = {.code = &store->walk, .x = batch->x};
+    struct covering covering = {.code = store_ranged_code(store), .x = batch->x};
+    if (!covering.code) return true;
     thread_for(batch->threads, batch->n, WRITE_GRAIN, find_missed, &covering);
     size_t grown = n + batch->n;
     size_t clipped = atomic_load_explicit(&rows->n_clipped, memory_order_relaxed) + covering.missed;
@@ -198,6 +220,16 @@ static int train_anew(struct code *code, const struct rows *rows, const struct s
         code_train(code, n, sample);
     mem_free(rows->owner, sample, n * dim * sizeof(float));
     return result;
+}
+
+/* The first rows give ranges as they are, with nothing decoded in between. */
+static int learn(struct code *code, const struct rows *rows, const struct store *old,
+                 const struct store_batch *batch, kith_error *err) {
+    if (!learns(code->kind)) return KITH_OK;
+    if (code->kind == CODE_QUANTIZED || atomic_load_explicit(&rows->n, memory_order_relaxed) > 0)
+        return train_anew(code, rows, old, batch, err);
+    code_train(code, batch->n, batch->x);
+    return KITH_OK;
 }
 
 /* ---- writing ----------------------------------------------------------------------------------- */
@@ -265,7 +297,7 @@ static void move_rows(void *context, uint32_t worker, size_t begin, size_t end) 
 /* Originals that stay as they are. */
 static bool hands_over(const struct store *store, const struct store *old) {
     return store->has_orig && !store->shared && old->has_orig && !old->shared &&
-           store->orig.kind == old->orig.kind;
+           store->orig.kind == old->orig.kind && !learns(store->orig.kind);
 }
 
 /* Write every row of old into store. */
@@ -286,12 +318,10 @@ static int move_all(struct rows *rows, struct store *old, struct store *store, u
 
 static int store_build(struct rows *rows, struct store *old, struct store *store,
                        const struct store_batch *batch, uint32_t n, kith_error *err) {
-    bool first = atomic_load_explicit(&rows->n, memory_order_relaxed) == 0;
-    if (store->walk.kind == CODE_SQ8 && first)
-        code_train(&store->walk, batch->n, batch->x);
-    else if (store->walk.kind == CODE_SQ8 || store->walk.kind == CODE_QUANTIZED)
-        TRY(train_anew(&store->walk, rows, old, batch, err));
-    if (store->has_orig && !store->shared && old->has_orig && !old->shared) {
+    bool apart = store->has_orig && !store->shared;
+    TRY(learn(&store->walk, rows, old, batch, err));
+    if (apart) TRY(learn(&store->orig, rows, old, batch, err));
+    if (hands_over(store, old)) {
         pthread_mutex_lock(&rows->ids_lock); /* figures are read under it */
         bool made = segs_reserve(&old->orig_rows, n, rows->owner);
         pthread_mutex_unlock(&rows->ids_lock);

@@ -25,6 +25,8 @@ struct store_form store_form_of(const struct store *store);
 
 /* Whether there can be a quantizer as config asks; it is made only once there are rows. */
 int store_try(const struct rows_config *config, struct mem_account *owner, kith_error *err);
+/* The code whose ranges were learnt from rows and may be left by others: sq8's, NULL where there is none. */
+const struct code *store_ranged_code(const struct store *store);
 /* An empty store of untrained codes. */
 int store_new(struct store **out, const struct rows_config *config, struct store_form form,
               struct mem_account *owner, kith_error *err);

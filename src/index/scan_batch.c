@@ -12,7 +12,7 @@
  *
  * Rows without a one-byte code of the right kind (plain floats; u8 under COSINE, whose estimate is no sum) are coded on
  * the way, by a passing sq8 code that is trained on a sample and certified like any other: coding a row costs as much as
- * some ten dots, and saves them all. */
+ * some ten dots, and saves them all. Not so a quantizer's codes, whose exact scores are no distances by the law. */
 #include <math.h>
 #include <string.h>
 
@@ -71,7 +71,9 @@ static bool has_panels(const struct scan_view *view) {
 
 bool scan_batch_suits(const struct rows *rows, const struct search_call *call, size_t n) {
     (void)call;
-    if (rows->config.metric == KITH_METRIC_L1 || n < DIRECT_MIN) return false;
+    const struct rows_config *config = &rows->config;
+    enum code_kind exact = config->keep_orig ? config->orig : config->walk;
+    if (config->metric == KITH_METRIC_L1 || exact == CODE_QUANTIZED || n < DIRECT_MIN) return false;
     if (n >= PASSING_MIN) return true;
     struct epoch *epoch = (struct epoch *)(uintptr_t)&rows->epoch;
     struct scan_view view;

@@ -3,7 +3,7 @@
  * Which scores. Under L1, and where the walk rows are the exact rows in floats, blocks are scored by the float law. One-
  * byte rows are scored through whole-number dots: first with the query in 8 bits, then, for what is left, in 16, then
  * by the law; most rows cost a quarter of the bytes and no float arithmetic. One-byte rows apart from the originals need
- * residual norms; without them the originals are scanned. */
+ * residual norms; without them the originals are scanned, or the one-byte code that stands for them. */
 #include "index/scan_pass.h"
 
 #include <math.h>
@@ -15,13 +15,8 @@
 
 /* ---- making ready ------------------------------------------------------------------------------ */
 
-static bool is_byte_code(const struct code *code) {
-    return code->kind == CODE_U8 || code->kind == CODE_SQ8;
-}
-
-static bool can_estimate(const struct store *store) {
-    if (!is_byte_code(&store->walk) || store->walk.metric == KITH_METRIC_L1) return false;
-    return store->shared || !store->has_orig || store->has_err;
+static bool can_estimate(const struct code *code) {
+    return (code->kind == CODE_U8 || code->kind == CODE_SQ8) && code->metric != KITH_METRIC_L1;
 }
 
 void scan_view_init(struct scan_view *view, struct rows *rows) {
@@ -30,10 +25,11 @@ void scan_view_init(struct scan_view *view, struct rows *rows) {
         &rows->n, memory_order_acquire); /* before the store: rows.h, invariant 6 */
     const struct store *store = view->store = rows_store(rows);
     view->exact = store_exact_code(store);
-    view->estimates = can_estimate(store);
-    view->first = view->estimates ? &store->walk : view->exact;
-    view->rows_of_first = view->estimates ? &store->walk_rows : store_exact_rows(store);
-    view->has_err = view->estimates && store->has_err;
+    bool walk = can_estimate(&store->walk) && (store->shared || !store->has_orig || store->has_err);
+    view->first = walk ? &store->walk : view->exact;
+    view->rows_of_first = walk ? &store->walk_rows : store_exact_rows(store);
+    view->estimates = can_estimate(view->first);
+    view->has_err = walk && store->has_err;
     view->fine = true;
 }
 

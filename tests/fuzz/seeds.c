@@ -16,7 +16,7 @@ static const char *const specs[] = {"Flat",         "Flat,SQ8",
                                     "HNSW4,SQfp16", "HNSW4,SQ8,Refine(SQfp16)",
                                     "Auto",         "IVF3,Flat",
                                     "IVF2,PQ2x4fs", "IVF3_HNSW2,SQ4,Refine",
-                                    "SQ6"};
+                                    "SQ6",          "IVF2,SQ4_uniform,Refine(SQ8)"};
 
 static char root[3500];
 

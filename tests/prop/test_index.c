@@ -68,6 +68,7 @@ static const struct trial trials[] = {
     {"IVF4,RaBitQ4,Refine", KITH_METRIC_IP, 20, SMOOTH, false},
     {"RaBitQ,Refine", KITH_METRIC_L2, 24, SMOOTH, false},
     {"SQ4,Refine(Flat)", KITH_METRIC_L1, 8, SMOOTH, false},
+    {"IVF4,SQ4,Refine(SQ8)", KITH_METRIC_L2, 12, SMOOTH, true},
 };
 
 struct run {

@@ -47,6 +47,20 @@ static void test_canonical(void **state) {
         {"IVF64,PQ16np", "IVF64,PQ16", CODE_F32, CODE_F32, false, true, false, 0},
         {"IVF64,RaBitQfs4,Refine(SQfp16)", "IVF64,RaBitQ4,Refine(SQfp16)", CODE_F16, CODE_F16,
          false, true, false, 0},
+        {"HNSW16,SQ4,refine(sq8)", "HNSW16,SQ4,Refine(SQ8)", CODE_QUANTIZED, CODE_SQ8, true, true,
+         false, 16},
+        {"HNSW16,SQ8,Refine(SQ8)", "HNSW16,SQ8,Refine(SQ8)", CODE_SQ8, CODE_SQ8, true, true, false,
+         16},
+        {"HNSW8,Refine(SQ8)", "HNSW8", CODE_F32, CODE_F32, true, true, false, 8},
+        {"HNSW8,PQ4,Refine(PQ16x8)", "HNSW8,PQ4,Refine(PQ16)", CODE_QUANTIZED, CODE_QUANTIZED, true,
+         true, false, 8},
+        {"IVF256,PQ16x4fs,Refine(SQ8)", "IVF256,PQ16x4fs,Refine(SQ8)", CODE_SQ8, CODE_SQ8, false,
+         true, false, 0},
+        {"RaBitQ,Refine(SQ4_Uniform)", "RaBitQ,Refine(SQ4_uniform)", CODE_QUANTIZED, CODE_QUANTIZED,
+         false, true, false, 0},
+        {"SQ8_uniform", "SQ8_uniform", CODE_F32, CODE_F32, false, true, false, 0},
+        {"IVF8,SQ4_uniform,Refine(SQbf16)", "IVF8,SQ4_uniform,Refine(SQbf16)", CODE_BF16, CODE_BF16,
+         false, true, false, 0},
         {"Auto", "Auto", CODE_F32, CODE_F32, false, true, false, 0},
     };
     (void)state;
@@ -111,6 +125,14 @@ static void test_bad(void **state) {
         {"IDMap", 5},
         {"IDMap,Flat,IDMap", 11},
         {"HNSW16,,SQ8", 7},
+        {"HNSW16,SQ8,Refine(SQ4)", 11},
+        {"IVF8,SQfp16,Refine(SQ8)", 12},
+        {"SQfp16,Refine(SQ8)", 7},
+        {"HNSW16,SQ4,Refine(SQ8", 11},
+        {"HNSW16,SQ4,Refine()", 11},
+        {"HNSW16,SQ4,Refine(IVF4)", 11},
+        {"HNSW16,SQ4,Refine(SQ8)x", 11},
+        {"SQ4_unifor", 0},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -26,11 +26,23 @@ int __wrap_fsync(int fd) {
 
 enum { DIM = 6, N = 150, K = 8, N_Q = 5 };
 
-static const char *const specs[] = {"Flat",         "Flat,SQ8",  "SQ8",
-                                    "SQfp16",       "SQbf16",    "HNSW4",
-                                    "HNSW4,SQ8",    "Auto",      "HNSW4,SQ8,Refine",
-                                    "HNSW4,SQfp16", "IVF4,Flat", "IVF4_HNSW2,SQ4,Refine",
-                                    "IVF3,SQ6",     "PQ3x4fs",   "IVF2,PQ2,Refine(SQfp16)"};
+static const char *const specs[] = {"Flat",
+                                    "Flat,SQ8",
+                                    "SQ8",
+                                    "SQfp16",
+                                    "SQbf16",
+                                    "HNSW4",
+                                    "HNSW4,SQ8",
+                                    "Auto",
+                                    "HNSW4,SQ8,Refine",
+                                    "HNSW4,SQfp16",
+                                    "IVF4,Flat",
+                                    "IVF4_HNSW2,SQ4,Refine",
+                                    "IVF3,SQ6",
+                                    "PQ3x4fs",
+                                    "IVF2,PQ2,Refine(SQfp16)",
+                                    "IVF3,PQ2x4fs,Refine(SQ8)",
+                                    "IVF2,SQ4,Refine(SQ6)"};
 enum { N_SPECS = sizeof specs / sizeof *specs };
 
 enum content { PLAIN, BYTES, CHURNED, EMPTY, CONTENTS };

@@ -100,6 +100,7 @@ static const char *const specs[] = {"Flat",
                                     "IVF16,Flat",
                                     "IVF16,PQ5x4fs,Refine",
                                     "IVF16_HNSW4,SQ4",
+                                    "IVF16,PQ5x4fs,Refine(SQ8)",
                                     "Auto"};
 static const kith_metric metrics[] = {KITH_METRIC_L2, KITH_METRIC_COSINE, KITH_METRIC_IP,
                                       KITH_METRIC_L1};
