@@ -8,6 +8,7 @@
 
 #include <kith/error.h>
 #include <kith/eval.h>
+#include <kith/foreign.h>
 #include <kith/id.h>
 #include <kith/index.h>
 #include <kith/vector.h>

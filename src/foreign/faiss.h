@@ -50,6 +50,10 @@ enum faiss_kind {
     FAISS_REFINE /* inner: searched first; refine: then asked for exact distances; k_factor */
 };
 
+static inline bool faiss_kind_has_lists(enum faiss_kind kind) {
+    return kind >= FAISS_IVF_FLAT && kind <= FAISS_IVF_RABITQ;
+}
+
 enum faiss_metric {
     FAISS_IP = 0,
     FAISS_L2 = 1, /* squared */

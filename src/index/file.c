@@ -271,6 +271,10 @@ static bool is_derived(uint32_t tag) {
            tag == FILE_TAG_UPPER || tag == FILE_TAG_DEAD;
 }
 
+bool index_file_is_ours(const uint8_t *bytes, size_t n) {
+    return n >= 8 && memcmp(bytes, MAGIC, 8) == 0;
+}
+
 int index_file_verify(const struct index_file *file, enum file_verify how, kith_error *err) {
     TRY(verify_header(file, err));
     TRY(verify_places(file, err));

@@ -53,6 +53,8 @@ int index_file_segs(const struct index_file *file, uint32_t tag, struct segs *se
 #define FILE_TAG_UPPER    FILE_TAG('U', 'P', 'L', 'K')
 #define FILE_TAG_DEAD     FILE_TAG('D', 'E', 'A', 'D')
 
+/* Does it begin as an index file of Kith does? */
+bool index_file_is_ours(const uint8_t *bytes, size_t n);
 /* How much of a file is verified: header, table and small sections (whatever the file's size), all but what can be made
  * anew, or every section and every gap. */
 enum file_verify { FILE_VERIFY_SMALL, FILE_VERIFY_TRUTH, FILE_VERIFY_ALL };

@@ -234,6 +234,14 @@ int graph_add(struct kith_index *index, size_t n, const float *x, const int64_t 
 int graph_update(struct kith_index *index, size_t n, const float *x, const int64_t *ids,
                  const kith_work *work, kith_error *err);
 
+/* Room for the link rows of n new rows; false when memory is short. Nothing visible changes. */
+bool graph_reserve_links(struct graph *graph, size_t n, const uint32_t *rows);
+/* Link on the levels above 0 the n rows that have such, where all rows are linked on level 0 and have a parent that stands
+ * for one (themselves); then grow the tree. Without such rows `entry` is the entry. *connected: rows that no link led to.
+ * The graph is the caller's alone. */
+int graph_link_upper(struct graph *graph, size_t n, const uint32_t *rows, uint32_t entry,
+                     const kith_work *work, uint64_t *connected, kith_error *err);
+
 /* graph_reverse.c: the other direction of new links. Lead `target` on `level` to each of n new rows, pruning where its
  * link row overflows. */
 void reverse_links(struct graph *graph, const struct store *store, struct graph_context *context,

@@ -47,6 +47,7 @@ struct build {
     uint32_t entry, top; /* as before the batch */
     uint32_t rows_n;
     uint32_t reused_n; /* rows below this take the places of removed ones */
+    uint32_t base;     /* the lowest level that is linked here: 1 where level 0 came with the rows */
     uint32_t threads;
     uint32_t slots[BUILD_THREADS]; /* reader slots whose contexts the workers use */
     /* Chosen neighbours: slot i belongs to one (row, level); a row's slots are consecutive, level 0 first. */
@@ -81,7 +82,7 @@ static void choose_neighbours(struct build *build, struct graph_context *context
     for (uint32_t l = 0; l <= level; l++) build->n_chosen[build->first_slot[i] + l] = 0;
     scorer_set_row(&context->query, store_walk_row(build->store, row));
     uint32_t start = walk_descend(&walk, build->entry, build->top, start_level, &dist);
-    for (uint32_t l = start_level + 1; l-- > 0;) {
+    for (uint32_t l = start_level + 1; l-- > build->base;) {
         uint32_t slot = build->first_slot[i] + l;
         uint32_t n = walk_distinct(&walk, start, dist, l, graph->index.options.ef_construction);
         start = key_row(context->pool[0]);
@@ -213,13 +214,13 @@ static void link_batch(struct build *build) {
     } else
         __builtin_memset(build->n_chosen, 0, slot * sizeof(*build->n_chosen));
     for (uint32_t i = 0; i < build->n; i++) {
-        for (uint32_t l = 0; l <= graph_level_of(graph, build->rows[i]); l++) {
+        for (uint32_t l = build->base; l <= graph_level_of(graph, build->rows[i]); l++) {
             uint32_t at = build->first_slot[i] + l;
             link_row_write(graph, build->rows[i], l, slot_links(build, at), build->n_chosen[at]);
         }
     }
-    for (uint32_t level = levels + 1; level-- > 0;) link_back(build, level);
-    for (uint32_t i = 0; i < build->n; i++) {
+    for (uint32_t level = levels + 1; level-- > build->base;) link_back(build, level);
+    for (uint32_t i = 0; build->base == 0 && i < build->n; i++) {
         uint32_t at = build->first_slot[i];
         if (build->n_chosen[at] > 0)
             tree_adopt(graph, build->rows[i], slot_links(build, at), build->n_chosen[at]);
@@ -297,8 +298,7 @@ static bool build_init(struct build *build, bool alone) {
     return ok;
 }
 
-/* Room for the link rows of new rows. Nothing visible changes. */
-static bool reserve_links(struct graph *graph, size_t n, const uint32_t *rows) {
+bool graph_reserve_links(struct graph *graph, size_t n, const uint32_t *rows) {
     struct mem_account *owner = &graph->index.mem;
     uint32_t rows_n = 0;
     bool ok = true;
@@ -337,7 +337,9 @@ static void link_all(struct build *build, size_t n, const uint32_t *rows, uint32
         link_batch(build);
         if (alone) {
             take_entry(build);
-            if (entry_pack(build->entry, build->top) != entry)
+            if (build->base > 0)
+                atomic_store(&build->graph->entry, entry_pack(build->entry, build->top));
+            else if (entry_pack(build->entry, build->top) != entry)
                 tree_rebuild(build->graph, worker_context(build, 0), &build->tree, build->entry,
                              build->top);
         }
@@ -392,7 +394,7 @@ static int link_rows(struct graph *graph, const struct addition *add, uint32_t l
     if (build.threads > BUILD_THREADS) build.threads = BUILD_THREADS;
     shuffle(order, n, rows, graph->index.options.seed, alone);
     measure_batches(&build, n, order, linked);
-    if (!reserve_links(graph, n, rows) || !build_init(&build, alone))
+    if (!graph_reserve_links(graph, n, rows) || !build_init(&build, alone))
         code = FAIL(err, KITH_ENOMEM, "no memory to link %zu rows", n);
     else
         link_all(&build, n, order, linked, alone, work);
@@ -484,6 +486,32 @@ int graph_update(struct kith_index *index, size_t n, const float *x, const int64
     }
     mem_free(&index->mem, add.rows, bytes);
     pthread_mutex_unlock(&graph->removals);
+    return code;
+}
+
+int graph_link_upper(struct graph *graph, size_t n, const uint32_t *rows, uint32_t entry,
+                     const kith_work *work, uint64_t *connected, kith_error *err) {
+    struct build build = {.graph = graph,
+                          .store = rows_store(&graph->index.rows),
+                          .base = 1,
+                          .rows_n = atomic_load(&graph->index.rows.n),
+                          .threads = work->threads > BUILD_THREADS ? BUILD_THREADS : work->threads};
+    uint32_t *order = mem_new(&graph->index.mem, n * sizeof(*order));
+    if (!order) return FAIL(err, KITH_ENOMEM, "no memory for the order of %zu rows", n);
+    int code = KITH_OK;
+    shuffle(order, n, rows, graph->index.options.seed, true);
+    measure_batches(&build, n, order, 0);
+    if (!build_init(&build, true)) {
+        code = FAIL(err, KITH_ENOMEM, "no memory to link %zu rows", n);
+    } else {
+        atomic_store(&graph->entry, entry_pack(n > 0 ? ROW_NONE : entry, 0));
+        link_all(&build, n, order, 0, true, work);
+        uint64_t found = atomic_load(&graph->entry);
+        *connected = tree_rebuild(graph, worker_context(&build, 0), &build.tree, (uint32_t)found,
+                                  (uint32_t)(found >> 32));
+    }
+    build_deinit(&build);
+    mem_free(&graph->index.mem, order, n * sizeof(*order));
     return code;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "foreign/foreign.h"
 #include "index/file.h"
 #include "index/index.h"
 
@@ -83,6 +84,15 @@ static int load(struct kith_index **out, const struct index_file *file, bool che
     return KITH_OK;
 }
 
+/* A file that is not Kith's, by name where it is another engine's. */
+static int fail_foreign(const struct file_map *map, kith_error *err) {
+    enum foreign_engine engine = foreign_recognise(map->bytes, map->size);
+    if (engine == FOREIGN_NONE) return KITH_EFORMAT;
+    return FAIL_AT(err, KITH_EFORMAT, 0,
+                   "an index file of %s: kith_index_import reads it, and so does kith convert",
+                   foreign_engine_name(engine));
+}
+
 int index_open(struct kith_index **out, const char *path, int mode, kith_error *err) {
     bool map = mode == KITH_OPEN_MAP;
     struct file_map opened;
@@ -94,6 +104,7 @@ int index_open(struct kith_index **out, const char *path, int mode, kith_error *
                                  : mode == KITH_OPEN_REPAIR ? FILE_VERIFY_TRUTH
                                                             : FILE_VERIFY_ALL,
                                  err);
+    if (code == KITH_EFORMAT) code = fail_foreign(&opened, err);
     if (code == KITH_OK) code = load(&index, &file, mode == KITH_OPEN_READ, err);
     if (code == KITH_OK && map)
         index->map = opened;

@@ -68,8 +68,8 @@ static int fail_value(const struct value_check *check, kith_error *err) {
                    (double)L2SQ_MAX);
 }
 
-static int check_batch(const struct rows *rows, const struct store_batch *batch, kith_error *err) {
-    const struct rows_config *config = &rows->config;
+int store_check_values(const struct rows_config *config, const struct store_batch *batch,
+                       kith_error *err) {
     struct value_check check = {.x = batch->x, .dim = config->dim, .bad = SIZE_MAX};
     check.half = config->walk == CODE_F16 || (config->keep_orig && config->orig == CODE_F16);
     thread_for(batch->threads, batch->n, CHECK_GRAIN, check_values, &check);
@@ -263,7 +263,7 @@ static int begin(struct rows *rows, struct claim *claim, kith_error *err) {
         if (claim->ids[i] < 0)
             return FAIL_AT(err, KITH_EINVAL, i, "row %zu: id %" PRId64 " is negative", i,
                            claim->ids[i]);
-    TRY(check_batch(rows, &claim->batch, err));
+    TRY(store_check_values(&rows->config, &claim->batch, err));
     claim->batch.integral = code_is_integral(n * rows->config.dim, claim->batch.x);
     pthread_rwlock_rdlock(&rows->layout);
     bool suits = store_suits(rows, &claim->batch);

@@ -56,6 +56,9 @@ static inline void row_bit_clear(const struct segs *bits, uint32_t row) {
     *row_word(bits, row) &= ~((uint64_t)1 << (row & 63));
 }
 
+/* rows_add.c: every value is finite, and no distance of two such rows is not. Errors name the row. */
+int store_check_values(const struct rows_config *config, const struct store_batch *batch,
+                       kith_error *err);
 /* rows.c, all under ids_lock but the live bits. */
 uint32_t rows_lookup(const struct rows *rows,
                      int64_t id); /* the held row of an id, live or not, or ROW_NONE */

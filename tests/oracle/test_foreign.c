@@ -15,64 +15,14 @@
 #include <cmocka.h>
 
 #include "faiss_oracle.h"
+#include "foreign_manifest.h"
 #include "foreign/bytes.h"
 #include "foreign/foreign.h"
 #include "foreign/hnswlib.h"
 #include "foreign/usearch.h"
 #include "kern/half.h"
 
-enum { N_Q = 3, K = 5, DIM_MAX = 32 };
-
-/* A line of a manifest: what the engine found. */
-struct want {
-    char file[128], what[64], metric[16];
-    long ntotal;
-    long long ids[N_Q][K];
-    float dists[N_Q][K];
-};
-
-struct folder {
-    const char *path;
-    struct want want[64];
-    int n_want;
-    float queries[N_Q * DIM_MAX];
-    size_t query_dim;
-};
-
 static struct folder ours, theirs;
-
-/* ---- manifests --------------------------------------------------------------------------------- */
-
-static int parse_line(char *line, struct want *want) {
-    int used;
-    if (sscanf(line, "%127[^\t]\t%63[^\t]\t%15[^\t]\t%ld\t%n", want->file, want->what, want->metric,
-               &want->ntotal, &used) != 4)
-        return 0;
-    char *at = line + used;
-    for (int i = 0; i < N_Q * K; i++) want->ids[i / K][i % K] = strtoll(at, &at, 10);
-    at = strchr(at, '|');
-    for (int i = 0; at && i < N_Q * K; i++)
-        want->dists[i / K][i % K] = strtof(i ? at : at + 1, &at);
-    return at != NULL;
-}
-
-static int load_folder(struct folder *folder, const char *path) {
-    char name[4096], line[2048];
-    snprintf(name, sizeof name, "%s/manifest.tsv", path);
-    FILE *file = fopen(name, "r");
-    folder->path = path;
-    if (!file) return 0;
-    if (fgets(line, sizeof line, file))
-        while (folder->n_want < 64 && fgets(line, sizeof line, file))
-            if (parse_line(line, &folder->want[folder->n_want])) folder->n_want++;
-    fclose(file);
-    snprintf(name, sizeof name, "%s/queries.f32", path);
-    file = fopen(name, "rb");
-    if (!file) return 0;
-    folder->query_dim = fread(folder->queries, sizeof(float), N_Q * DIM_MAX, file) / N_Q;
-    fclose(file);
-    return folder->n_want > 0;
-}
 
 static void open_file(const struct folder *folder, const struct want *want, struct file_map *map) {
     char path[4096];
@@ -292,16 +242,10 @@ static void test_theirs(void **state) {
 
 int main(void) {
     static char our_path[4096], their_path[4096];
-    const char *root = getenv("KITH_SOURCE_ROOT"), *data = getenv("KITH_DATA");
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_ours), cmocka_unit_test(test_theirs)};
-    snprintf(our_path, sizeof our_path, "%s/tests/golden/foreign", root ? root : ".");
-    if (data)
-        snprintf(their_path, sizeof their_path, "%s/faiss-golden", data);
-    else
-        snprintf(their_path, sizeof their_path, "%s/../shared/data/faiss-golden",
-                 root ? root : ".");
-    load_folder(&ours, our_path);
-    if (load_folder(&theirs, their_path)) return cmocka_run_group_tests(tests, NULL, NULL);
     const struct CMUnitTest alone[] = {cmocka_unit_test(test_ours)};
+    folder_paths(our_path, their_path);
+    folder_load(&ours, our_path);
+    if (folder_load(&theirs, their_path)) return cmocka_run_group_tests(tests, NULL, NULL);
     return cmocka_run_group_tests(alone, NULL, NULL);
 }
