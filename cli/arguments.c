@@ -36,6 +36,30 @@ uint64_t argument_count(struct argp_state *state, const char *option, const char
     return value;
 }
 
+uint64_t argument_bytes(struct argp_state *state, const char *option, const char *text) {
+    char *end;
+    double value = strtod(text, &end);
+    const char *units = "KMGT", *unit = *end ? strchr(units, *end & ~0x20) : NULL;
+    if (unit && end > text) value = ldexp(value, 10 * (int)(unit - units + 1));
+    bool ends = end > text && (*end == '\0' || (unit && end[1] == '\0'));
+    if (!ends || !(value >= 1 && value <= 0x1p60))
+        argp_error(state, "%s: \"%s\" is not a number of bytes, such as 500M or 2G", option, text);
+    return (uint64_t)value;
+}
+
+residence residence_get(void) {
+    residence r = {0};
+    char line[128];
+    unsigned long long kib;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "VmRSS: %llu kB", &kib) == 1) r.now = kib << 10;
+        if (sscanf(line, "VmHWM: %llu kB", &kib) == 1) r.most = kib << 10;
+    }
+    if (file) fclose(file);
+    return r;
+}
+
 double argument_number(struct argp_state *state, const char *option, const char *text, double low,
                        double high) {
     char *end;

@@ -96,6 +96,8 @@ uint64_t argument_count(struct argp_state *state, const char *option, const char
                         uint64_t low, uint64_t high);
 double argument_number(struct argp_state *state, const char *option, const char *text, double low,
                        double high);
+/* Bytes: a number and perhaps K, M, G or T, powers of 1,024. */
+uint64_t argument_bytes(struct argp_state *state, const char *option, const char *text);
 /* Take the next positional argument into names[*n], at most max. */
 error_t argument_positional(struct argp_state *state, const char *text, const char **names,
                             unsigned max);
@@ -103,6 +105,11 @@ error_t argument_positional(struct argp_state *state, const char *text, const ch
 bool is_stream(const char *path);
 /* Processors that this process may run on. */
 uint32_t processor_count(void);
+/* What this process has in memory now, and had at most: VmRSS and VmHWM of Linux; 0 where unknown. */
+typedef struct residence {
+    uint64_t now, most;
+} residence;
+residence residence_get(void);
 
 /* ---- indexes (index_file.c) ---------------------------------------------------------------------- */
 

@@ -62,6 +62,7 @@ typedef struct blob {
     const uint8_t *data;
     size_t n;
     enum { BLOB_BORROWED, BLOB_HEAP, BLOB_MAP } owner;
+    size_t whole; /* these are the first n bytes of so many; 0: they are all */
 } blob;
 
 /* A view of a binary array: row i begins at data + i * stride. */
@@ -118,6 +119,27 @@ int id_table_read(id_table *out, const char *path, const read_options *options, 
 int id_list_read(id_table *out, const char *path, const read_options *options, kith_error *err);
 void vectors_free(vectors *v);
 void id_table_free(id_table *t);
+
+/* ---- reading rows block by block ------------------------------------------------------------------ */
+
+/* Rows of a file, of which only what is asked for is read: npy, vecs and bin files that are not gzip'ed. Others are read whole
+ * when they are opened, and `held` has them. */
+typedef struct row_stream {
+    size_t n, dim;
+    format format;
+    vectors held;
+    matrix shape; /* of the file; its data are not there */
+    size_t rows_at;
+    int fd;
+    uint8_t *raw; /* a piece of the file */
+} row_stream;
+
+int row_stream_open(row_stream *out, const char *path, const read_options *options,
+                    kith_error *err);
+void row_stream_close(row_stream *stream);
+/* Rows [first, first + n) to out[n][dim]; the context of a kith_rows. Values are not looked at: they may be anything that a
+ * float can be. */
+int row_stream_read(void *stream, uint64_t first, size_t n, float *out, kith_error *err);
 
 /* ---- reading memory, gzip'ed or plain. name is a hint for ties of content, and may be NULL ------ */
 

@@ -81,7 +81,7 @@ static int check_shape(const matrix *m, kith_error *err) {
     return KITH_OK;
 }
 
-static int convert_row(const matrix *m, size_t row, float *out, kith_error *err) {
+int matrix_row(const matrix *m, size_t row, size_t name, float *out, kith_error *err) {
     const uint8_t *p = m->data + row * m->stride;
     size_t width = element_bytes(m->type);
     if (m->type == ELEMENT_F32) {
@@ -91,12 +91,12 @@ static int convert_row(const matrix *m, size_t row, float *out, kith_error *err)
     for (size_t i = 0; i < m->dim; i++) {
         double value = load_double(p + i * width, m->type);
         if (isfinite(value) && fabs(value) > (double)FLT_MAX)
-            return FAIL_AT(err, KITH_ERANGE, row, "row %zu, column %zu: %g is beyond float32", row,
-                           i, value);
+            return FAIL_AT(err, KITH_ERANGE, name, "row %zu, column %zu: %g is beyond float32",
+                           name, i, value);
         out[i] = (float)value;
         if (is_integer_type(m->type) && (double)out[i] != value)
-            return FAIL_AT(err, KITH_ERANGE, row,
-                           "row %zu, column %zu: %.0f is not exact in float32", row, i, value);
+            return FAIL_AT(err, KITH_ERANGE, name,
+                           "row %zu, column %zu: %.0f is not exact in float32", name, i, value);
     }
     return KITH_OK;
 }
@@ -126,7 +126,7 @@ int matrix_to_vectors(const matrix *m, blob *bytes, vectors *out, kith_error *er
     if (!data) return FAIL(err, KITH_ENOMEM, "no memory for %zu bytes of vectors", n_bytes);
     int code = KITH_OK;
     for (size_t row = 0; row < m->n && !code; row++)
-        code = convert_row(m, row, data + row * m->dim, err);
+        code = matrix_row(m, row, row, data + row * m->dim, err);
     if (!code) code = rows_check_finite(data, m->n, m->dim, err);
     if (code) {
         free(data);
@@ -187,15 +187,15 @@ int vecs_view(blob bytes, element type, matrix *out, kith_error *err) {
     if (dim == 0 || dim > INT32_MAX)
         return FAIL_AT(err, KITH_EFORMAT, 0, "byte 0: a row of %d values", (int32_t)dim);
     size_t record = 4 + (size_t)dim * element_bytes(type);
-    size_t n = bytes.n / record;
-    for (size_t row = 0; row < n; row++) {
+    size_t n = blob_whole(bytes) / record;
+    for (size_t row = 0; row < n && row * record + 4 <= bytes.n; row++) {
         uint32_t here = load_u32(bytes.data + row * record);
         if (here != dim)
             return FAIL_AT(err, KITH_EFORMAT, row * record,
                            "row %zu at byte %zu has dimension %d, the first has %u", row,
                            row * record, (int32_t)here, dim);
     }
-    size_t left = bytes.n - n * record;
+    size_t left = blob_whole(bytes) - n * record;
     if (left)
         return FAIL_AT(err, KITH_ETRUNCATED, n * record,
                        "row %zu at byte %zu needs %zu bytes, %zu are left", n, n * record, record,
@@ -208,9 +208,9 @@ int vecs_view(blob bytes, element type, matrix *out, kith_error *err) {
 
 bool bin_fits(blob bytes, size_t width) {
     size_t payload;
-    if (bytes.n <= 8) return false;
+    if (bytes.n <= 8 || blob_whole(bytes) <= 8) return false;
     if (!multiply_sizes(load_u32(bytes.data), load_u32(bytes.data + 4), &payload)) return false;
-    return multiply_sizes(payload, width, &payload) && payload == bytes.n - 8;
+    return multiply_sizes(payload, width, &payload) && payload == blob_whole(bytes) - 8;
 }
 
 int bin_view(blob bytes, element type, matrix *out, kith_error *err) {
@@ -223,14 +223,15 @@ int bin_view(blob bytes, element type, matrix *out, kith_error *err) {
     size_t payload;
     if (!multiply_sizes(dim, element_bytes(type), &stride) || !multiply_sizes(n, stride, &payload))
         return FAIL_AT(err, KITH_EFORMAT, 0, "header tells %zu rows of %zu values", n, dim);
-    if (bytes.n - 8 < payload)
-        return FAIL_AT(err, KITH_ETRUNCATED, bytes.n,
+    size_t there = blob_whole(bytes) - 8;
+    if (there < payload)
+        return FAIL_AT(err, KITH_ETRUNCATED, there + 8,
                        "header tells %zu rows of %zu values, %zu bytes; %zu are there", n, dim,
-                       payload, bytes.n - 8);
-    if (bytes.n - 8 > payload)
+                       payload, there);
+    if (there > payload)
         return FAIL_AT(err, KITH_EFORMAT, 8 + payload,
                        "%zu bytes follow the %zu rows of %zu values that the header tells",
-                       bytes.n - 8 - payload, n, dim);
+                       there - payload, n, dim);
     *out = (matrix){.type = type, .n = n, .dim = dim, .stride = stride, .data = bytes.data + 8};
     return KITH_OK;
 }

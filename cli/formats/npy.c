@@ -118,9 +118,9 @@ int npy_view(blob bytes, bool flat, matrix *out, kith_error *err) {
     if (!multiply_sizes(m.dim, element_bytes(m.type), &m.stride) ||
         !multiply_sizes(m.n, m.stride, &payload))
         return FAIL(err, KITH_EFORMAT, "npy shape (%zu, %zu) overflows", m.n, m.dim);
-    size_t there = bytes.n - h.data_at;
+    size_t there = blob_whole(bytes) - h.data_at;
     if (there < payload)
-        return FAIL_AT(err, KITH_ETRUNCATED, bytes.n,
+        return FAIL_AT(err, KITH_ETRUNCATED, h.data_at + there,
                        "npy shape (%zu, %zu) of %s needs %zu bytes, %zu are there", m.n, m.dim,
                        element_name(m.type), payload, there);
     if (there > payload)

@@ -16,6 +16,9 @@
 const char *element_numpy(element type);
 bool element_of_numpy(const char *name, element *out);
 
+/* Bytes of the file that a blob is the head of, or the whole. */
+static inline size_t blob_whole(blob b) { return b.whole ? b.whole : b.n; }
+
 /* ---- blob.c --------------------------------------------------------------------------------- */
 
 int blob_read(blob *out, const char *path, kith_error *err);
@@ -33,9 +36,12 @@ bool multiply_sizes(size_t a, size_t b, size_t *product);
 /* vectors take over the bytes when the view can be used as it is (*bytes is then emptied). */
 int matrix_to_vectors(const matrix *m, blob *bytes, vectors *out, kith_error *err);
 int matrix_to_ids(const matrix *m, id_table *out, kith_error *err);
+/* One row to floats; `name` is its number for errors. */
+int matrix_row(const matrix *m, size_t row, size_t name, float *out, kith_error *err);
 /* Refuse the first value that is not finite. */
 int rows_check_finite(const float *data, size_t n, size_t dim, kith_error *err);
 
+/* Views of a head tell the shape of the whole, and where its rows begin; what the head lacks of them is not looked at. */
 /* Whether the header of a *bin file of elements of this width tells the file's length. */
 bool bin_fits(blob bytes, size_t width);
 int vecs_view(blob bytes, element type, matrix *out, kith_error *err);

@@ -50,8 +50,8 @@ static bool fits_vecs(blob bytes, size_t width) {
     size_t dim = load_u32(bytes.data);
     if (dim == 0 || dim > INT32_MAX) return false;
     size_t record = 4 + dim * width;
-    if (bytes.n % record) return false;
-    for (size_t row = 0; row < 1000 && row * record < bytes.n; row++)
+    if (blob_whole(bytes) % record) return false;
+    for (size_t row = 0; row < 1000 && row * record + 4 <= bytes.n; row++)
         if (load_u32(bytes.data + row * record) != dim) return false;
     return true;
 }

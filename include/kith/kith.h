@@ -6,6 +6,7 @@
 #ifndef KITH_KITH_H
 #define KITH_KITH_H
 
+#include <kith/build.h>
 #include <kith/error.h>
 #include <kith/eval.h>
 #include <kith/foreign.h>

@@ -108,6 +108,12 @@ static int flat_remove(struct kith_index *index, size_t n, const int64_t *ids, k
     return code;
 }
 
+static int flat_stream(struct kith_index *index, struct rows_stream *stream, const char *path,
+                       kith_error *err) {
+    (void)index, (void)stream, (void)path, (void)err; /* save reads the rows again */
+    return KITH_OK;
+}
+
 static int flat_search(struct kith_index *index, const struct search_call *call, size_t n,
                        const float *queries, int64_t *ids, float *dists, kith_error *err) {
     return scan_knn(&index->rows, call, n, queries, ids, dists, err);
@@ -143,6 +149,7 @@ const struct index_ops flat_ops = {
     .deinit = flat_deinit,
     .add = flat_add,
     .update = flat_update,
+    .stream = flat_stream,
     .remove = flat_remove,
     .pause = flat_pause,
     .resume = flat_resume,

@@ -114,6 +114,7 @@ const struct index_ops graph_ops = {
     .deinit = graph_deinit,
     .add = graph_add,
     .update = graph_update,
+    .stream = graph_stream,
     .pause = graph_pause,
     .resume = graph_resume,
     .remove = graph_remove,

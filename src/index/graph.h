@@ -233,6 +233,9 @@ int graph_add(struct kith_index *index, size_t n, const float *x, const int64_t 
               const kith_work *work, kith_error *err);
 int graph_update(struct kith_index *index, size_t n, const float *x, const int64_t *ids,
                  const kith_work *work, kith_error *err);
+/* Hold the walk rows of a stream and link them, as an add of all of them in one call does. */
+int graph_stream(struct kith_index *index, struct rows_stream *stream, const char *path,
+                 kith_error *err);
 
 /* Room for the link rows of n new rows; false when memory is short. Nothing visible changes. */
 bool graph_reserve_links(struct graph *graph, size_t n, const uint32_t *rows);

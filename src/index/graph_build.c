@@ -18,6 +18,7 @@
 
 #include "base/status.h"
 #include "index/graph.h"
+#include "index/rows_stream.h"
 
 #define BATCH_MAX     4096u
 #define BATCH_SHARE   50u /* a batch is at most 1/50 of the final size */
@@ -512,6 +513,20 @@ int graph_link_upper(struct graph *graph, size_t n, const uint32_t *rows, uint32
     }
     build_deinit(&build);
     mem_free(&graph->index.mem, order, n * sizeof(*order));
+    return code;
+}
+
+int graph_stream(struct kith_index *index, struct rows_stream *stream, const char *path,
+                 kith_error *err) {
+    uint32_t n = atomic_load(&index->rows.n);
+    (void)path;
+    TRY(rows_stream_hold(&index->rows, stream, err));
+    rows_stream_drop_sample(stream);
+    struct addition all = {.n = n, .rows = mem_new(&index->mem, n * sizeof(uint32_t))};
+    if (!all.rows) return FAIL(err, KITH_ENOMEM, "no memory for %u row numbers", n);
+    for (uint32_t row = 0; row < n; row++) all.rows[row] = row;
+    int code = link_rows(graph_of(index), &all, 0, true, stream->work, err);
+    mem_free(&index->mem, all.rows, n * sizeof(uint32_t));
     return code;
 }
 

@@ -5,6 +5,7 @@
 #ifndef KITH_INDEX_INDEX_H
 #define KITH_INDEX_INDEX_H
 
+#include <kith/build.h>
 #include <kith/index.h>
 
 #include "base/file.h"
@@ -14,6 +15,7 @@
 
 struct search_call;
 struct scan_hits;
+struct rows_stream;
 struct index_file;    /* sections of an open file, index/file.h */
 struct file_sections; /* sections being written, index/file.h */
 
@@ -42,6 +44,10 @@ struct index_ops {
     /* NULL: nothing is learnt but from the rows that are added. */
     int (*train)(struct kith_index *index, size_t n, const float *x, const kith_work *work,
                  kith_error *err);
+    /* Make what the index is beside its rows of rows that are not held (rows_stream.h), but for save; `path` is where that
+     * will write. NULL: cannot. */
+    int (*stream)(struct kith_index *index, struct rows_stream *stream, const char *path,
+                  kith_error *err);
     /* Adds its components and figures to what index.c filled in for the rows. */
     void (*stats)(const struct kith_index *index, kith_index_stats *stats);
     int (*check)(const struct kith_index *index, kith_error *err);
@@ -93,6 +99,9 @@ int index_check(const struct kith_index *index, kith_error *err);
 int index_check_file(const struct kith_index *index,
                      kith_error *err); /* of a map: every checksum */
 int index_save(const struct kith_index *index, const char *path, kith_error *err);
+/* build.c: the file of an index of rows that are never all in memory. `how` is complete. */
+int index_build(const char *path, const kith_rows *rows, const kith_build *how,
+                const kith_work *work, kith_error *err);
 int index_open(struct kith_index **out, const char *path, int mode, kith_error *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* The inverted-list index as an object: making, freeing, figures, and its table of operations. */
 #include "index/ivf.h"
+#include "index/ivf_stream.h"
 
 int index_new_ivf(struct kith_index **out, const struct index_spec *spec,
                   const kith_index_options *options, kith_error *err) {
@@ -35,6 +36,7 @@ int index_new_ivf(struct kith_index **out, const struct index_spec *spec,
 
 static void ivf_deinit(struct kith_index *index) {
     struct ivf *ivf = ivf_of(index);
+    ivf_spill_free(ivf->spill, &index->mem);
     ivf_model_free(ivf_model_of(ivf), &index->mem);
     segs_deinit(&ivf->list_of, &index->mem);
     pthread_mutex_destroy(&ivf->writers);
@@ -95,6 +97,7 @@ const struct index_ops ivf_ops = {
     .add = ivf_add,
     .update = ivf_update,
     .remove = ivf_remove,
+    .stream = ivf_stream,
     .pause = ivf_pause,
     .resume = ivf_resume,
     .search = ivf_search,

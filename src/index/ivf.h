@@ -86,6 +86,7 @@ struct ivf {
     struct quantizer_spec quantizer;
     _Atomic(struct ivf_model *) model; /* NULL until trained */
     struct segs list_of;               /* uint32_t a row; ROW_NONE while it leaves */
+    struct ivf_spill *spill;           /* lists of rows that are not held: ivf_stream.h */
     bool stale;                        /* memory was short: dead rows are in lists */
     pthread_mutex_t writers;
 };
@@ -209,6 +210,10 @@ int ivf_displace_rows(struct ivf *ivf, struct ivf_model *model, size_t n, const 
 
 int ivf_train(struct kith_index *index, size_t n, const float *x, const kith_work *work,
               kith_error *err);
+/* How many rows an untrained index waits for. */
+size_t ivf_rows_to_train(const struct ivf *ivf);
+int ivf_stream(struct kith_index *index, struct rows_stream *stream, const char *path,
+               kith_error *err);
 int ivf_add(struct kith_index *index, size_t n, const float *x, const int64_t *ids,
             const kith_work *work, kith_error *err);
 int ivf_update(struct kith_index *index, size_t n, const float *x, const int64_t *ids,

@@ -11,6 +11,7 @@
 
 #include "index/file.h"
 #include "index/ivf.h"
+#include "index/ivf_stream.h"
 
 #define TAG_META    FILE_TAG('I', 'V', 'F', 'M')
 #define TAG_CENTRES FILE_TAG('C', 'E', 'N', 'T')
@@ -43,19 +44,27 @@ static int save_centres(const struct ivf_model *model, size_t dim, struct file_s
     return code;
 }
 
-static int save_lengths(const struct ivf_model *model, struct file_sections *out, kith_error *err) {
+static uint32_t length_of(const struct ivf *ivf, const struct ivf_model *model, uint32_t i) {
+    const struct ivf_list *list = ivf_list_of(model, i);
+    return ivf->spill ? ivf_spill_length(ivf->spill, i) : list ? list->n : 0;
+}
+
+static int save_lengths(const struct ivf *ivf, const struct ivf_model *model,
+                        struct file_sections *out, kith_error *err) {
     TRY(file_sections_begin(out, TAG_LENGTHS, err));
     for (uint32_t i = 0; i < model->nlist; i++) {
-        const struct ivf_list *list = ivf_list_of(model, i);
-        uint32_t n = list ? list->n : 0;
+        uint32_t n = length_of(ivf, model, i);
         TRY(file_sections_more(out, &n, sizeof n, err));
     }
     file_sections_end(out);
     return KITH_OK;
 }
 
-static int save_rows(const struct ivf_model *model, struct file_sections *out, kith_error *err) {
+static int save_rows(const struct ivf *ivf, const struct ivf_model *model,
+                     struct file_sections *out, kith_error *err) {
+    uint32_t n = atomic_load_explicit(&ivf->index.rows.n, memory_order_relaxed);
     TRY(file_sections_begin(out, TAG_ROWS, err));
+    if (ivf->spill) TRY(ivf_spill_save_rows(ivf->spill, &ivf->list_of, n, out, err));
     for (uint32_t i = 0; i < model->nlist; i++) {
         const struct ivf_list *list = ivf_list_of(model, i);
         for (uint32_t c = 0; list && c < list->n_chunks; c++)
@@ -66,17 +75,23 @@ static int save_rows(const struct ivf_model *model, struct file_sections *out, k
     return KITH_OK;
 }
 
-static int save_codes(const struct ivf_model *model, struct file_sections *out, kith_error *err) {
+/* Bytes of a list's codes, chunk behind chunk, without the padding after them. */
+static size_t codes_bytes(const struct ivf_code *code, uint32_t length) {
+    return length / IVF_CHUNK * ivf_code_bytes(code, IVF_CHUNK) +
+           ivf_code_bytes(code, length % IVF_CHUNK);
+}
+
+static int save_codes(const struct ivf *ivf, const struct ivf_model *model,
+                      struct file_sections *out, kith_error *err) {
     static const uint8_t zeros[ALIGN];
     TRY(file_sections_begin(out, TAG_CODES, err));
     for (uint32_t i = 0; i < model->nlist; i++) {
         const struct ivf_list *list = ivf_list_of(model, i);
-        size_t bytes = 0;
-        for (uint32_t c = 0; list && c < list->n_chunks; c++) {
-            size_t n = ivf_code_bytes(&model->code, list->chunk[c].n);
-            TRY(file_sections_more(out, list->chunk[c].codes, n, err));
-            bytes += n;
-        }
+        size_t bytes = codes_bytes(&model->code, length_of(ivf, model, i));
+        if (ivf->spill) TRY(ivf_spill_save_list(ivf->spill, i, out, err));
+        for (uint32_t c = 0; list && c < list->n_chunks; c++)
+            TRY(file_sections_more(out, list->chunk[c].codes,
+                                   ivf_code_bytes(&model->code, list->chunk[c].n), err));
         TRY(file_sections_more(out, zeros, bits_round_up(bytes, ALIGN) - bytes, err));
     }
     file_sections_end(out);
@@ -101,9 +116,9 @@ int ivf_save(const struct kith_index *index, struct file_sections *out, kith_err
     TRY(save_centres(model, index->rows.config.dim, out, err));
     if (model->code.quantizer)
         TRY(quantizer_save(model->code.quantizer, FILE_TAG_QUANTIZER, out, err));
-    TRY(save_lengths(model, out, err));
-    TRY(save_rows(model, out, err));
-    TRY(save_codes(model, out, err));
+    TRY(save_lengths(ivf, model, out, err));
+    TRY(save_rows(ivf, model, out, err));
+    TRY(save_codes(ivf, model, out, err));
     return file_sections_put_segs(out, TAG_LIST_OF, &ivf->list_of,
                                   atomic_load_explicit(&index->rows.n, memory_order_acquire), err);
 }
@@ -158,12 +173,9 @@ static int read_lists(const struct ivf_model *model, const struct index_file *fi
     TRY(index_file_section(file, TAG_LENGTHS, model->nlist * sizeof(uint32_t), &bytes, &n, err));
     lists->length = bytes;
     for (uint32_t i = 0; i < model->nlist; i++) {
-        uint32_t length = lists->length[i], tail = length % IVF_CHUNK;
+        uint32_t length = lists->length[i];
         lists->n_rows += length;
-        lists->codes_bytes +=
-            bits_round_up(length / IVF_CHUNK * ivf_code_bytes(&model->code, IVF_CHUNK) +
-                              ivf_code_bytes(&model->code, tail),
-                          ALIGN);
+        lists->codes_bytes += bits_round_up(codes_bytes(&model->code, length), ALIGN);
         if (lists->n_rows > KITH_MAX_ROWS)
             return FAIL(err, KITH_ECORRUPT, "section LSTN tells of more than %u rows",
                         KITH_MAX_ROWS);
@@ -204,9 +216,7 @@ static int load_lists(struct ivf *ivf, struct ivf_model *model, const struct ind
         TRY(load_list(&model->code, &lists, length, row, codes, &list, &ivf->index.mem, err));
         atomic_store_explicit(&model->list[i], list, memory_order_relaxed);
         row += length;
-        size_t bytes = length / IVF_CHUNK * ivf_code_bytes(&model->code, IVF_CHUNK) +
-                       ivf_code_bytes(&model->code, length % IVF_CHUNK);
-        codes += bits_round_up(bytes, ALIGN);
+        codes += bits_round_up(codes_bytes(&model->code, length), ALIGN);
     }
     return index_file_segs(file, TAG_LIST_OF, &ivf->list_of,
                            atomic_load_explicit(&ivf->index.rows.n, memory_order_acquire),

@@ -128,7 +128,7 @@ int ivf_train(struct kith_index *index, size_t n, const float *x, const kith_wor
     return code;
 }
 
-static size_t rows_to_train(const struct ivf *ivf) {
+size_t ivf_rows_to_train(const struct ivf *ivf) {
     size_t n = (size_t)IVF_TRAIN_POINTS * ivf->nlist;
     return ivf->list_code == CODE_QUANTIZED && n < IVF_QUANTIZE_ROWS ? IVF_QUANTIZE_ROWS : n;
 }
@@ -141,7 +141,7 @@ static int place_new(struct ivf *ivf, size_t n, const float *x, const uint32_t *
     size_t dim = ivf->index.rows.config.dim;
     if (!model) {
         size_t total = atomic_load_explicit(&ivf->index.rows.n_live, memory_order_acquire) + n;
-        if (total < rows_to_train(ivf)) return KITH_OK;
+        if (total < ivf_rows_to_train(ivf)) return KITH_OK;
         return remake(ivf, n, x, row, NULL, work, err);
     }
     bool bytes = !model->code.quantizer && model->code.plain.kind == CODE_U8;

@@ -30,6 +30,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <kith/build.h>
 #include <kith/index.h>
 
 #include "base/bits.h"
@@ -43,6 +44,7 @@
 #define ROW_NONE UINT32_MAX
 
 struct scan_scratch;
+struct rows_stream;
 
 struct store {
     struct code walk;
@@ -96,6 +98,8 @@ struct rows {
     _Atomic uint32_t n_clipped; /* rows outside its ranges that were added since */
     bool read_only;
     _Atomic(struct scan_scratch *) scan; /* scan.c's, freed by scan_deinit */
+    struct rows_stream
+        *stream; /* while a file is built from rows that are not held; rows_stream.h */
 };
 
 int rows_init(struct rows *rows, const struct rows_config *config, struct mem_account *owner,

@@ -52,9 +52,9 @@ static void check_values(void *context, uint32_t worker, size_t begin, size_t en
     }
 }
 
-static int fail_value(const struct value_check *check, kith_error *err) {
-    size_t row = check->bad;
-    const float *x = check->x + row * check->dim;
+static int fail_value(const struct value_check *check, size_t first, kith_error *err) {
+    size_t row = first + check->bad;
+    const float *x = check->x + check->bad * check->dim;
     for (size_t i = 0; i < check->dim; i++)
         if (!isfinite(x[i]))
             return FAIL_AT(err, KITH_ENONFINITE, row, "row %zu: element %zu is %g", row, i,
@@ -73,7 +73,7 @@ int store_check_values(const struct rows_config *config, const struct store_batc
     struct value_check check = {.x = batch->x, .dim = config->dim, .bad = SIZE_MAX};
     check.half = config->walk == CODE_F16 || (config->keep_orig && config->orig == CODE_F16);
     thread_for(batch->threads, batch->n, CHECK_GRAIN, check_values, &check);
-    return check.bad == SIZE_MAX ? KITH_OK : fail_value(&check, err);
+    return check.bad == SIZE_MAX ? KITH_OK : fail_value(&check, batch->first, err);
 }
 
 /* ---- claiming rows ----------------------------------------------------------------------------- */
@@ -302,7 +302,8 @@ static void end_pending(struct rows *rows, size_t n, const uint32_t *row, bool m
 
 int rows_add_begin(struct rows *rows, size_t n, const float *x, const int64_t *ids,
                    uint32_t threads, uint32_t *row_out, kith_error *err) {
-    struct claim claim = {.batch = {n, x, threads, false, 0}, .ids = ids, .row = row_out};
+    struct claim claim = {
+        .batch = {.n = n, .x = x, .threads = threads}, .ids = ids, .row = row_out};
     return begin(rows, &claim, err);
 }
 
@@ -319,7 +320,7 @@ void rows_add_abort(struct rows *rows, size_t n, const uint32_t *row) {
 int rows_update_begin(struct rows *rows, size_t n, const float *x, const int64_t *ids,
                       uint32_t threads, uint32_t *new_out, uint32_t *old_out, kith_error *err) {
     struct claim claim = {
-        .batch = {n, x, threads, false, 0}, .ids = ids, .row = new_out, .old = old_out};
+        .batch = {.n = n, .x = x, .threads = threads}, .ids = ids, .row = new_out, .old = old_out};
     return begin(rows, &claim, err);
 }
 

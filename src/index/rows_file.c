@@ -12,6 +12,7 @@
 #include "index/file.h"
 #include "index/rows.h"
 #include "index/rows_store.h"
+#include "index/rows_stream.h"
 
 #define TAG_ROWS   FILE_TAG('R', 'O', 'W', 'S')
 #define TAG_LIVE   FILE_TAG('L', 'I', 'V', 'E')
@@ -100,13 +101,21 @@ static int load_quantizers(struct store *store, const struct index_file *file, k
                : KITH_OK;
 }
 
-static int save_store(const struct store *store, uint32_t n, struct file_sections *out,
-                      kith_error *err) {
+/* An array of the store, which memory holds, or a stream gives again. */
+static int save_array(const struct rows *rows, uint32_t tag, const struct segs *segs,
+                      struct file_sections *out, kith_error *err) {
+    if (rows_stream_has(rows, segs)) return rows_stream_put(rows, tag, segs, out, err);
+    uint32_t n = atomic_load_explicit(&rows->n, memory_order_relaxed);
+    return file_sections_put_segs(out, tag, segs, n, err);
+}
+
+static int save_store(const struct rows *rows, struct file_sections *out, kith_error *err) {
+    const struct store *store = rows_store(rows);
     if (store_is_bare(store)) return KITH_OK;
-    TRY(file_sections_put_segs(out, TAG_WALK, &store->walk_rows, n, err));
+    TRY(save_array(rows, TAG_WALK, &store->walk_rows, out, err));
     if (store->has_orig && !store->shared)
-        TRY(file_sections_put_segs(out, TAG_ORIG, &store->orig_rows, n, err));
-    if (store->has_err) TRY(file_sections_put_segs(out, TAG_ERRS, &store->err_of, n, err));
+        TRY(save_array(rows, TAG_ORIG, &store->orig_rows, out, err));
+    if (store->has_err) TRY(save_array(rows, TAG_ERRS, &store->err_of, out, err));
     TRY(save_quantizers(store, out, err));
     const struct code *ranged = store_ranged_code(store);
     if (!ranged) return KITH_OK;
@@ -137,7 +146,7 @@ int rows_save(const struct rows *rows, struct file_sections *out, kith_error *er
     TRY(file_sections_put_segs(out, TAG_LIVE, &rows->live, (uint32_t)bits_words(meta.n), err));
     TRY(file_sections_put_segs(out, TAG_FREE, &rows->freed, (uint32_t)bits_words(meta.n), err));
     if (meta.explicit_ids) TRY(save_ids(rows, &meta, out, err));
-    return save_store(store, meta.n, out, err);
+    return save_store(rows, out, err);
 }
 
 /* ---- loading ----------------------------------------------------------------------------------- */

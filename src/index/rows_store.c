@@ -139,8 +139,7 @@ struct store_form store_form_of(const struct store *store) {
                                .quantized = store->walk.kind == CODE_QUANTIZED};
 }
 
-/* The form that suits what is there and a batch. */
-static struct store_form store_form_next(const struct rows *rows, const struct store_batch *batch) {
+struct store_form store_form_next(const struct rows *rows, const struct store_batch *batch) {
     const struct store *store = rows_store(rows);
     uint32_t n = atomic_load_explicit(&rows->n, memory_order_relaxed);
     struct store_form now = store_form_of(store), next = {.integral = batch->integral};
@@ -240,8 +239,8 @@ struct writing {
     const uint32_t *row;
 };
 
-/* Raise the largest squared length; all are 0 or more, so that their bits are ordered as they are. */
-static void note_length(struct store *store, float l2sq) {
+/* All are 0 or more, so that their bits are ordered as they are. */
+void store_note_length(struct store *store, float l2sq) {
     uint32_t bits, seen = atomic_load_explicit(&store->l2sq_bits, memory_order_relaxed);
     memcpy(&bits, &l2sq, sizeof bits);
     while (bits > seen &&
@@ -249,19 +248,24 @@ static void note_length(struct store *store, float l2sq) {
                                                   memory_order_relaxed, memory_order_relaxed)) {}
 }
 
+float store_encode(const struct store *store, const float *x, uint8_t *walk, uint8_t *orig) {
+    float err = walk ? code_encode(&store->walk, x, walk) : 0;
+    float orig_err = orig ? code_encode(&store->orig, x, orig) : 0;
+    if (orig_err > 0) /* distances are to the original as it is kept */
+        err = nextafterf(err + orig_err, INFINITY);
+    if (store->has_err && scan_bound_is_short(store->walk.metric, store->walk.dim, x))
+        err = INFINITY;
+    return err;
+}
+
 static void write_row(struct store *store, const float *x, uint32_t row, bool orig) {
     const struct kern *kern = kern_get();
     if (store_is_bare(store)) return;
-    float err = code_encode(&store->walk, x, segs_at(&store->walk_rows, row)), orig_err = 0;
-    if (orig && store->has_orig && !store->shared)
-        orig_err = code_encode(&store->orig, x, segs_at(&store->orig_rows, row));
-    float l2sq = kern->pair[KITH_TYPE_F32][KERN_DOT](x, x, store->walk.dim);
-    note_length(store, l2sq);
-    if (!store->has_err) return;
-    if (orig_err > 0) /* distances are to the original as it is kept */
-        err = nextafterf(err + orig_err, INFINITY);
-    if (scan_bound_is_short(store->walk.metric, store->walk.dim, x)) err = INFINITY;
-    *(float *)(void *)segs_at(&store->err_of, row) = err;
+    bool apart = orig && store->has_orig && !store->shared;
+    float err = store_encode(store, x, segs_at(&store->walk_rows, row),
+                             apart ? segs_at(&store->orig_rows, row) : NULL);
+    store_note_length(store, kern->pair[KITH_TYPE_F32][KERN_DOT](x, x, store->walk.dim));
+    if (store->has_err) *(float *)(void *)segs_at(&store->err_of, row) = err;
 }
 
 static void write_rows(void *context, uint32_t worker, size_t begin, size_t end) {

@@ -94,6 +94,10 @@ uint64_t code_bytes(const struct code *code);
 /* Learn sq8's ranges (minimum and maximum of each dimension of n rows; COSINE: of the scaled rows).
  * Others: nothing. */
 void code_train(struct code *code, size_t n, const float *rows);
+/* The same of rows that come in parts: begin, any number of takes, end. */
+void code_ranges_begin(struct code *code);
+void code_ranges_take(struct code *code, size_t n, const float *rows);
+void code_ranges_end(struct code *code);
 /* True if a row lies in the trained ranges, so that no element is clipped. */
 bool code_covers(const struct code *code, const float *row);
 

@@ -15,14 +15,17 @@ static double row_scale(const struct code *code, const float *row) {
     return code->metric == KITH_METRIC_COSINE ? scorer_unit_scale(code->dim, row) : 1;
 }
 
-void code_train(struct code *code, size_t n, const float *rows) {
+void code_ranges_begin(struct code *code) {
+    for (size_t i = 0; code->kind == CODE_SQ8 && i < code->dim; i++) {
+        code->low[i] = FLT_MAX;
+        code->step[i] = -FLT_MAX; /* until the end: the greatest value */
+    }
+}
+
+void code_ranges_take(struct code *code, size_t n, const float *rows) {
     if (code->kind != CODE_SQ8) return;
     size_t dim = code->dim;
     float *low = code->low, *high = code->step;
-    for (size_t i = 0; i < dim; i++) {
-        low[i] = n ? FLT_MAX : 0;
-        high[i] = n ? -FLT_MAX : 0;
-    }
     for (size_t r = 0; r < n; r++) {
         const float *row = rows + r * dim;
         double scale = row_scale(code, row);
@@ -32,11 +35,21 @@ void code_train(struct code *code, size_t n, const float *rows) {
             high[i] = x > high[i] ? x : high[i];
         }
     }
-    for (size_t i = 0; i < dim; i++) {
-        float step = folding_step(((double)high[i] - (double)low[i]) / 255);
+}
+
+void code_ranges_end(struct code *code) {
+    for (size_t i = 0; code->kind == CODE_SQ8 && i < code->dim; i++) {
+        if (code->low[i] > code->step[i]) code->low[i] = code->step[i] = 0; /* no rows */
+        float step = folding_step(((double)code->step[i] - (double)code->low[i]) / 255);
         code->step[i] = step;
         code->inv_step[i] = step > 0 ? 1 / step : 0;
     }
+}
+
+void code_train(struct code *code, size_t n, const float *rows) {
+    code_ranges_begin(code);
+    code_ranges_take(code, n, rows);
+    code_ranges_end(code);
 }
 
 bool code_covers(const struct code *code, const float *row) {

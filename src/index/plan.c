@@ -1,0 +1,194 @@
+/* Estimates of memory, from the sizes that an empty index tells: strides of codes, links, centres.
+ *
+ * A build goes through stages, each with its own peak; the largest is the build's. Two things give way to a limit: the block
+ * of rows that are read at a time, and the sample that lists learn from. So the estimate is made of what is fixed, and of
+ * what a row of the block and a row of the sample cost; the plan takes as much of both as the limit leaves.
+ *
+ * Counted besides: the file writer's buffer. Not counted: the program, its stacks, what the allocator keeps between blocks. */
+#include "index/plan.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/status.h"
+#include "base/thread.h"
+#include "index/graph.h"
+#include "index/ivf.h"
+#include "index/rows_store.h"
+
+#define BLOCK_BYTES  ((uint64_t)32 << 20) /* of floats, where no limit is tighter */
+#define BLOCK_MIN    256u
+#define WRITER_BYTES ((uint64_t)1 << 20)
+#define SAMPLE_BYTES ((uint64_t)64 << 20) /* of a store's codes: rows_store.c */
+#define SAMPLE_MIN   1024u
+#define LIST_SAMPLE  256u /* rows a list that are worth learning from; k-means looks at no more */
+#define LIST_LEAST   32u  /* below this, centres are too poor to be of use */
+#define CODE_SAMPLE  65536u
+#define CODE_LEAST   4096u
+#define KMEANS_ROW   160u                             /* and a byte a dimension: kmeans.h */
+#define KMEANS_KEPT  64u                              /* up to this dimension rows are copied */
+#define CHUNK_BYTES  (sizeof(struct ivf_chunk) + 16u) /* of a list, a chunk of IVF_CHUNK rows */
+
+/* A stage: bytes = fixed + a row of the block, and of the sample. */
+struct stage {
+    uint64_t fixed, by_block, by_sample;
+};
+enum { STAGE_LOOK, STAGE_LEARN, STAGE_MAKE, STAGE_SAVE, N_STAGES };
+
+struct estimate {
+    struct stage stage[N_STAGES];
+    uint64_t dim, n, threads;
+    uint64_t walk, orig, err;      /* bytes a row, 0 where there is none */
+    uint32_t sample, least_sample; /* wanted, and the least */
+    uint64_t held, mapped;         /* an open index: what KITH_OPEN_CODES holds, and maps */
+    uint64_t file, add;
+};
+
+static uint64_t floats(const struct estimate *e) { return 4 * e->dim; }
+
+static uint64_t marks(const struct estimate *e, uint64_t bits) { return e->n * bits / 8; }
+
+/* ---- rows ------------------------------------------------------------------------------------------- */
+
+static void plan_rows(struct estimate *e, const struct store *store, bool learns) {
+    bool apart = store->has_orig && !store->shared;
+    e->walk = store_is_bare(store) ? 0 : store->walk.stride;
+    e->orig = apart ? store->orig.stride : 0;
+    e->err = store->has_err ? sizeof(float) : 0;
+    uint64_t cap = SAMPLE_BYTES / floats(e);
+    if (learns) e->sample = (uint32_t)(cap < SAMPLE_MIN ? SAMPLE_MIN : cap < e->n ? cap : e->n);
+    e->least_sample = e->sample < CODE_LEAST ? e->sample : CODE_LEAST;
+    uint64_t widest = e->walk > e->orig ? e->walk : e->orig;
+    e->stage[STAGE_LOOK] = (struct stage){0, floats(e), floats(e)};
+    /* cosine scales a copy of the sample */
+    e->stage[STAGE_LEARN] = (struct stage){0, floats(e), 2 * floats(e)};
+    e->stage[STAGE_SAVE] = (struct stage){WRITER_BYTES + marks(e, 2), floats(e) + widest, 0};
+    e->file = e->n * (e->walk + e->orig + e->err) + marks(e, 2);
+    e->held = e->n * (e->walk + e->err) + marks(e, 3);
+    e->mapped = e->n * e->orig;
+    e->add = e->n * (floats(e) + sizeof(uint32_t)) + e->held + e->mapped;
+}
+
+/* ---- graph ------------------------------------------------------------------------------------------- */
+
+static void plan_graph(struct estimate *e, const struct graph *graph) {
+    uint64_t upper = graph->m * sizeof(uint32_t) / (graph->m > 1 ? graph->m - 1 : 1);
+    uint64_t links = e->n * (graph->links.stride + 8 + upper);
+    uint64_t batch = e->n / 50 < 4096 ? e->n / 50 + 1 : 4096;
+    uint64_t batches = batch * graph->degree * (sizeof(uint32_t) + 2 * sizeof(uint64_t) + 4);
+    /* row numbers twice, marks of a walker with room to grow, the tree's queue and sets */
+    uint64_t scratch = e->n * (8 + 4) + e->n * 3 / 2 * e->threads + marks(e, 2) + batches;
+    uint64_t codes = e->n * (e->walk + e->err) + marks(e, 2);
+    e->stage[STAGE_MAKE] = (struct stage){codes + links + scratch, floats(e), 0};
+    e->stage[STAGE_SAVE].fixed += codes + links + e->n * 3 / 2 * e->threads;
+    e->file += links;
+    e->held += links;
+    e->add += links + scratch;
+}
+
+/* ---- lists ------------------------------------------------------------------------------------------- */
+
+static uint64_t coarse_bytes(const struct estimate *e, const struct ivf *ivf) {
+    uint64_t code = bits_round_up(e->dim + 4, 64);
+    uint64_t links = ivf->coarse_m ? bits_round_up(ivf->coarse_m * 8, 64) + 12 + 3 * e->threads : 0;
+    return ivf->nlist * (floats(e) + code + 4 + links + sizeof(struct ivf_list *));
+}
+
+/* Bytes that a list's code of a row has, its block's padding included. */
+static uint64_t code_row(const struct ivf_code *code) {
+    return code->blocks ? code->quantizer->block_bytes / QUANT_BLOCK : code->row_bytes;
+}
+
+static int plan_lists(struct estimate *e, const struct ivf *ivf, kith_error *err) {
+    struct ivf_code code;
+    TRY(ivf_code_init(&code, ivf, false, err));
+    uint64_t row = code_row(&code), nlist = ivf->nlist, coarse = coarse_bytes(e, ivf);
+    bool learns = code.quantizer != NULL;
+    ivf_code_deinit(&code, (struct mem_account *)(uintptr_t)&ivf->index.mem);
+    uint64_t sample = nlist > 1 ? nlist * LIST_SAMPLE : 0,
+             least = nlist > 1 ? nlist * LIST_LEAST : 0;
+    if (learns && sample < CODE_SAMPLE) sample = CODE_SAMPLE;
+    if (learns && least < CODE_LEAST) least = CODE_LEAST;
+    e->sample = (uint32_t)(sample < e->n ? sample : e->n);
+    e->least_sample = (uint32_t)(least < e->n ? least : e->n);
+
+    uint64_t kmeans = e->dim + KMEANS_ROW + (e->dim <= KMEANS_KEPT ? floats(e) : 0);
+    uint64_t learn = learns && floats(e) > kmeans ? floats(e) : kmeans;
+    uint64_t keeps = ivf->refine ? e->walk : 0;
+    uint64_t chunks =
+        e->n / IVF_CHUNK * CHUNK_BYTES + nlist * (sizeof(struct ivf_list) + CHUNK_BYTES);
+    uint64_t blocks = e->n * floats(e) / BLOCK_BYTES + 1;
+    uint64_t list_of = e->n * sizeof(uint32_t);
+    uint64_t starts = nlist * sizeof(uint32_t) * blocks;
+    e->stage[STAGE_LEARN] = (struct stage){marks(e, 2) + nlist * (floats(e) + 9 * e->dim) + coarse,
+                                           floats(e), floats(e) + learn};
+    e->stage[STAGE_MAKE] = (struct stage){marks(e, 2) + coarse + list_of + starts +
+                                              nlist * (sizeof(struct ivf_list) + CHUNK_BYTES),
+                                          floats(e) + row + 4 + 4 + 8 + 4, 0};
+    e->stage[STAGE_SAVE] = (struct stage){
+        WRITER_BYTES + marks(e, 2) + coarse + 2 * list_of + starts, floats(e) + keeps, 0};
+    e->file = e->n * (keeps + row + 8) + marks(e, 2) + nlist * (floats(e) + 4);
+    e->held = e->n * (row + 8) + marks(e, 3) + chunks + coarse;
+    e->mapped = e->n * keeps;
+    e->add = e->n * (2 * floats(e) + 16) + e->held;
+    return KITH_OK;
+}
+
+/* ---- the plan ------------------------------------------------------------------------------------------ */
+
+static uint64_t peak(const struct estimate *e, uint64_t block, uint64_t sample) {
+    uint64_t most = 0;
+    for (int i = 0; i < N_STAGES; i++) {
+        const struct stage *at = &e->stage[i];
+        uint64_t bytes = at->fixed + block * at->by_block + sample * at->by_sample;
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+/* The largest block and sample that stay below a limit: halved in turn, the sample never below the least. */
+static void fit(const struct estimate *e, uint64_t limit, struct index_plan *plan) {
+    uint64_t block = BLOCK_BYTES / floats(e), sample = e->sample;
+    uint64_t low = e->n < BLOCK_MIN ? e->n : BLOCK_MIN;
+    block = block > e->n ? e->n : block;
+    block = block < low ? low : block;
+    plan->bytes.least_bytes = peak(e, low, e->least_sample);
+    while (limit && peak(e, block, sample) > limit) {
+        bool shrinks = peak(e, low, sample) > limit; /* whatever the block */
+        if (shrinks && sample > e->least_sample)
+            sample = sample * 7 / 8 > e->least_sample ? sample * 7 / 8 : e->least_sample;
+        else if (block > low)
+            block = block * 7 / 8 > low ? block * 7 / 8 : low;
+        else
+            break;
+    }
+    plan->block = (uint32_t)block;
+    plan->n_sample = (uint32_t)sample;
+    plan->bytes.build_bytes = peak(e, block, sample);
+}
+
+int index_plan(struct index_plan *plan, const struct kith_index *index, uint64_t n,
+               uint32_t threads, kith_error *err) {
+    const struct rows *rows = &index->rows;
+    struct mem_account *owner = (struct mem_account *)(uintptr_t)&index->mem;
+    struct estimate e = {.dim = rows->config.dim, .n = n, .threads = threads};
+    struct store *store;
+    if (!index->ops->stream)
+        return FAIL(err, KITH_EUNSUPPORTED, "what a %s index takes is not estimated",
+                    index->ops->kind);
+    const struct store_batch batch = {.n = n};
+    struct store_form form = store_form_next(rows, &batch);
+    TRY(store_new(&store, &rows->config, form, owner, err));
+    plan_rows(&e, store, form.quantized || store->orig.kind == CODE_QUANTIZED);
+    store_free(store, owner);
+    if (index->ops == &graph_ops) plan_graph(&e, (const struct graph *)index);
+    if (index->ops == &ivf_ops && n >= ivf_rows_to_train(ivf_of(index)))
+        TRY(plan_lists(&e, ivf_of(index), err));
+    *plan = (struct index_plan){.bytes = {.size = sizeof(kith_plan)}};
+    fit(&e, index->mem.limit, plan);
+    plan->bytes.add_bytes = e.add;
+    plan->bytes.file_bytes = e.file;
+    plan->bytes.codes_bytes = e.held;
+    plan->bytes.read_bytes = e.held + e.mapped;
+    return KITH_OK;
+}
