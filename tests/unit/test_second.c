@@ -23,11 +23,11 @@ static const struct {
     const char *spec, *stored;
     float error; /* of a row, relative */
 } kinds[] = {
-    {"HNSW8,SQ4,Refine(SQ8)", "sq8", 0.02f},       {"HNSW8,SQ4_uniform,Refine(SQ6)", "sq", 0.1f},
-    {"HNSW8,RaBitQ,Refine(SQ4)", "sq", 0.2f},      {"HNSW8,PQ8,Refine(PQ24)", "pq", 0.06f},
-    {"HNSW8,PQ8x4,Refine(SQfp16)", "f16", 1e-3f},  {"IVF32,PQ12x4fs,Refine(SQ8)", "sq8", 0.02f},
-    {"IVF32,RaBitQ,Refine(SQ4)", "sq", 0.2f},      {"IVF32,SQ4,Refine(RaBitQ8)", "rabitq", 0.02f},
-    {"RaBitQ,Refine(SQ8)", "sq8", 0.02f},          {"SQ4,Refine(SQbf16)", "bf16", 0.01f},
+    {"HNSW8,SQ4,Refine(SQ8)", "sq8", 0.02f},        {"HNSW8,SQ4_uniform,Refine(SQ6)", "sq", 0.1f},
+    {"HNSW8,RaBitQ,Refine(SQ4)", "sq", 0.2f},       {"HNSW8,PQ8,Refine(PQ24)", "pq", 0.06f},
+    {"HNSW8,PQ8x4fs,Refine(SQfp16)", "f16", 1e-3f}, {"IVF32,PQ12x4fs,Refine(SQ8)", "sq8", 0.02f},
+    {"IVF32,RaBitQ,Refine(SQ4)", "sq", 0.2f},       {"IVF32,SQ4,Refine(RaBitQ8)", "rabitq", 0.02f},
+    {"RaBitQ,Refine(SQ8)", "sq8", 0.02f},           {"SQ4,Refine(SQbf16)", "bf16", 0.01f},
     {"IVF32,SQ4,Refine(SQ8_uniform)", "sq", 0.02f}};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 static const kith_metric metrics[] = {KITH_METRIC_L2, KITH_METRIC_COSINE, KITH_METRIC_IP};
