@@ -157,7 +157,7 @@ static int import_graph(struct kith_index **out, struct faiss_plan *plan, kith_e
 
 static int build(struct kith_index **out, struct faiss_plan *plan, kith_error *err) {
     const struct storage *storage = plan->filling;
-    bool coded = !storage_is_flat(storage) && (storage->kind == STORAGE_PQ ||
+    bool coded = !storage_is_flat(storage) && (storage->kind >= STORAGE_PQ ||
                                                (storage->kind == STORAGE_SQ && storage->bits < 8));
     if (plan->core->kind == FAISS_HNSW) return import_graph(out, plan, err);
     if (faiss_kind_has_lists(plan->core->kind)) return import_lists(out, plan, err);

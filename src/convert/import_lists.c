@@ -16,9 +16,10 @@ struct lists {
     struct faiss_plan *plan;
     const struct faiss_ivf *ivf; /* NULL: one list of all rows */
     const float *centres;
-    bool residual;   /* codes are of x less its centre */
-    bool numbered;   /* ids are row numbers */
-    uint32_t *start; /* else the first row of each list; owned */
+    bool residual;    /* codes are of x less its centre */
+    bool numbered;    /* ids are row numbers */
+    uint32_t *start;  /* else the first row of each list; owned */
+    uint8_t *numbers; /* RaBitQ: room for those of a code; owned */
 };
 
 static int64_t list_id(const struct lists *lists, uint32_t list, uint64_t i) {
@@ -51,6 +52,20 @@ static void list_read(void *context, uint32_t list, uint32_t first, uint32_t n, 
         storage_read(filling, lists->ivf->lists[list].codes, first + i, x);
         for (uint32_t j = 0; filling->plain && lists->residual && j < dim; j++)
             x[j] += lists->centres[(size_t)list * dim + j];
+    }
+}
+
+/* RaBitQ's codes, which have no vectors. */
+static void list_read_codes(void *context, const struct quantizer *quantizer, uint32_t list,
+                            uint32_t first, uint32_t n, uint32_t *row, uint8_t *codes) {
+    const struct lists *lists = context;
+    const struct storage *storage = &lists->plan->storage;
+    const float *centre = lists->centres + (size_t)list * storage->dim;
+    const uint8_t *from = lists->ivf ? lists->ivf->lists[list].codes : storage->codes;
+    from += first * storage->code_size;
+    for (uint32_t i = 0; i < n; i++, from += storage->code_size, codes += quantizer->bytes) {
+        row[i] = list_row(lists, list, first + i);
+        storage_compose(storage, quantizer, from, centre, lists->numbers, codes);
     }
 }
 
@@ -129,10 +144,16 @@ static int put_lists(struct kith_index *index, struct lists *lists, kith_error *
         .context = lists,
         .length = list_length,
         .read = list_read,
+        .read_codes = filling->kind == STORAGE_RABITQ ? list_read_codes : NULL,
     };
     if (!plan->refines) TRY(ivf_import_bare(index, err));
     TRY(plan_fill_rows(index, plan, err));
-    return ivf_import(index, &source, err);
+    if (!source.read_codes) return ivf_import(index, &source, err);
+    lists->numbers = mem_new(&plan->importing->owner, filling->dim);
+    if (!lists->numbers) return FAIL(err, KITH_ENOMEM, "no memory for a code");
+    int code = ivf_import(index, &source, err);
+    mem_free(&plan->importing->owner, lists->numbers, filling->dim);
+    return code;
 }
 
 static int make_lists(struct kith_index **out, struct lists *lists, kith_error *err) {
@@ -198,6 +219,9 @@ int import_lone(struct kith_index **out, struct faiss_plan *plan, kith_error *er
     TRY(import_new(out, storage->dim, storage->n, plan->metric, spec, plan->importing, err));
     float *origin = mem_new(owner, bytes);
     if (!origin) return FAIL(err, KITH_ENOMEM, "no memory for a centre");
+    const struct faiss_array *center = &plan->stored->rabitq.center;
+    if (storage->kind == STORAGE_RABITQ && center->n == storage->dim)
+        memcpy(origin, center->bytes, bytes);
     struct lists lists = {.plan = plan, .centres = origin, .residual = true};
     int code = put_lists(*out, &lists, err);
     mem_free(owner, origin, bytes);

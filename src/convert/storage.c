@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "foreign/bytes.h"
 #include "kern/half.h"
+#include "quant/rabitq.h"
 
 #define STEP_MIN 0x1p-100f /* below it a dimension does not vary */
 #define GRID_MAX 0x1p62f   /* squares of such sums stay in f32 */
@@ -88,6 +89,7 @@ void storage_read(const struct storage *storage, const uint8_t *codes, uint64_t 
         return;
     case STORAGE_SQ: read_sq(storage, code, x); return;
     case STORAGE_PQ: read_pq(storage, codes, i, x); return;
+    case STORAGE_RABITQ: return;
     }
 }
 
@@ -149,6 +151,97 @@ static int model_pq(struct storage *storage, kith_error *err) {
     return KITH_OK;
 }
 
+/* ---- RaBitQ -------------------------------------------------------------------------------------- */
+
+/* FAISS's factors of a code: of its signs, and of all its bits (bits 1: the same). With s = +-1, v half-integers, r = q - c,
+ * its estimates are, to be negated under inner product,
+ *
+ *     signs, L2   |r|^2 + f0 - 2 f1 <r, s> / sqrt d           all bits, L2   |r|^2 + f0 + f1 <r, v>
+ *     signs, IP   (|q|^2 - that) / 2                                    IP   <q, c> + f0 + f1 <r, v> */
+struct factors {
+    float sign[2], all[2];
+};
+
+static struct factors factors_of(const struct storage *storage, const uint8_t *code) {
+    uint64_t d = storage->dim, bits = storage->bits - 1;
+    const uint8_t *sign = code + (d + 7) / 8, *all = sign + 12 + (d * bits + 7) / 8;
+    struct factors f = {{bytes_f32(sign), bytes_f32(sign + 4)}, {0, 0}};
+    if (bits > 0) f.all[0] = bytes_f32(all), f.all[1] = bytes_f32(all + 4);
+    return f;
+}
+
+/* What the signs' factors make of a row's distance: term + weight <q, s / 2>, given <c, s> and |c|^2. */
+static void sign_score(const struct storage *storage, const struct factors *f, double centre_dot,
+                       double centre_l2sq, float *term, float *weight) {
+    double f0 = (double)f->sign[0], f1 = (double)f->sign[1] / sqrt((double)storage->dim);
+    bool l2 = storage->rabitq->metric == FAISS_L2;
+    double whole = f0 + 2 * f1 * centre_dot + (l2 ? 0 : centre_l2sq);
+    *term = (float)(l2 ? whole : whole / 2);
+    *weight = (float)((l2 ? -4 : -2) * f1);
+}
+
+void storage_compose(const struct storage *storage, const struct quantizer *quantizer,
+                     const uint8_t *code, const float *centre, uint8_t *u, uint8_t *out) {
+    uint32_t bits = storage->bits - 1, dim = storage->dim;
+    const uint8_t *fine = code + (dim + 7) / 8 + 12;
+    const struct factors f = factors_of(storage, code);
+    const double middle = ((1u << storage->bits) - 1) / 2.0;
+    double sign_dot = 0, dot = 0, l2sq = 0;
+    for (uint32_t i = 0; i < dim; i++) {
+        uint32_t sign = field(code, i, 1);
+        u[i] = (uint8_t)(sign << bits | (bits ? field(fine, i, bits) : 0));
+        sign_dot += sign ? (double)centre[i] : -(double)centre[i];
+        dot += (double)centre[i] * (u[i] - middle);
+        l2sq += (double)centre[i] * (double)centre[i];
+    }
+    struct rabitq_parts_of_code parts = {.u = u};
+    sign_score(storage, &f, sign_dot, l2sq, &parts.sign_term, &parts.sign_weight);
+    double way = storage->rabitq->metric == FAISS_L2 ? 1 : -1, rescale = (double)f.all[1];
+    parts.term = bits ? (float)(way * ((double)f.all[0] - rescale * dot)) : parts.sign_term;
+    parts.weight = bits ? (float)(way * rescale) : parts.sign_weight;
+    rabitq_compose(quantizer, &parts, out);
+}
+
+static float heaviest(const struct storage *storage, const uint8_t *codes, uint64_t n) {
+    float most = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        const struct factors f = factors_of(storage, codes + i * storage->code_size);
+        float weight = storage->bits > 1 ? f.all[1] : 4 * f.sign[1] / sqrtf((float)storage->dim);
+        most = fmaxf(most, fabsf(weight));
+    }
+    return most;
+}
+
+/* rabitq.h's model, not rotated, of mean 0; `longest` bounds every row, so that estimates are bounded. */
+static int model_rabitq(struct storage *storage, const struct faiss_node *node, kith_error *err) {
+    size_t bytes = 24 + storage->dim * sizeof(float);
+    uint32_t padded = (storage->dim + 63) / 64 * 64, as_they_are = 1;
+    uint8_t *model = mem_new(storage->owner, bytes);
+    if (!model) return FAIL(err, KITH_ENOMEM, "no memory for a model of %zu bytes", bytes);
+    float weight = storage->codes ? heaviest(storage, storage->codes, storage->n) : 0;
+    for (uint64_t l = 0; node->ivf.lists && l < node->ivf.nlist; l++)
+        weight = fmaxf(weight, heaviest(storage, node->ivf.lists[l].codes, node->ivf.lists[l].n));
+    float longest = weight * (float)((1u << storage->bits) - 1) / 2 * sqrtf((float)padded);
+    memcpy(model, "RaBQ", 4);
+    memcpy(model + 4, &storage->dim, 4);
+    memcpy(model + 16, &longest, 4);
+    memcpy(model + 20, &as_they_are, 4);
+    storage->model = (struct code_model){.bytes = model, .n_bytes = bytes};
+    return KITH_OK;
+}
+
+static int finish_rabitq(struct storage *storage, const struct faiss_node *node, kith_error *err) {
+    storage->kind = STORAGE_RABITQ;
+    storage->rabitq = &node->rabitq;
+    storage->bits = (uint32_t)node->rabitq.nb_bits;
+    if (storage->plain || storage->bits > 8 || node->rabitq.metric != node->metric ||
+        (node->metric != FAISS_L2 && node->metric != FAISS_IP))
+        return FAIL_AT(err, KITH_EUNSUPPORTED, node->at,
+                       "RaBitQ of %u bits by %s: Kith has 1 to 8 bits, by L2 and inner product",
+                       storage->bits, faiss_metric_name(node->rabitq.metric));
+    return model_rabitq(storage, node, err);
+}
+
 /* ---- which ---------------------------------------------------------------------------------------- */
 
 static enum storage_kind kind_of_sq(const struct faiss_sq *sq, uint32_t *bits) {
@@ -201,6 +294,8 @@ int storage_of_node(struct storage *out, const struct faiss_node *node, bool pla
         /* Kith's lists hold halves and bytes of whole vectors alone. */
         if (lists && node->ivf.by_residual && out->kind != STORAGE_SQ) out->plain = true;
         return out->kind == STORAGE_SQ && node->sq.trained.n > 0 ? model_sq(out, err) : KITH_OK;
+    case FAISS_RABITQ:
+    case FAISS_IVF_RABITQ: return finish_rabitq(out, node, err);
     default:
         return FAIL_AT(err, KITH_EUNSUPPORTED, node->at, "%s in the place of vectors",
                        faiss_kind_name(node->kind));
@@ -213,7 +308,7 @@ void storage_of_rows(struct storage *out, enum storage_kind kind, uint32_t dim, 
 }
 
 void storage_deinit(struct storage *storage) {
-    if (storage->kind == STORAGE_PQ && storage->model.bytes)
+    if (storage->kind >= STORAGE_PQ && storage->model.bytes)
         mem_free(storage->owner, (void *)(uintptr_t)storage->model.bytes, storage->model.n_bytes);
     if (storage->low)
         mem_free(storage->owner, storage->low, 2 * (size_t)storage->dim * sizeof(float));
@@ -231,6 +326,8 @@ void storage_word(const struct storage *storage, char text[24]) {
         snprintf(text, 24, "Flat");
     else if (storage->kind == STORAGE_SQ)
         snprintf(text, 24, "SQ%u", storage->bits);
+    else if (storage->kind == STORAGE_RABITQ)
+        snprintf(text, 24, "RaBitQ%u", storage->bits);
     else if (storage->kind == STORAGE_PQ)
         snprintf(text, 24, "PQ%u%s", (unsigned)storage->pq->M, storage->bits == 4 ? "x4" : "");
     else
@@ -240,6 +337,7 @@ void storage_word(const struct storage *storage, char text[24]) {
 bool storage_is_kept(const struct storage *storage) {
     switch (storage->kind) {
     case STORAGE_SQ: return false; /* a step is cut */
+    case STORAGE_RABITQ: return true;
     case STORAGE_PQ: return !storage->plain && storage->bits == storage->pq->nbits;
     case STORAGE_F32: return true;
     default: return !storage->plain && storage->kind != STORAGE_I8;
@@ -256,6 +354,9 @@ void storage_tell(const struct storage *storage, char *text, size_t size) {
     else if (storage->kind == STORAGE_PQ && storage->bits != storage->pq->nbits)
         snprintf(text, size, "codes of %u bits are re-coded in %u bits with the same centroids",
                  (unsigned)storage->pq->nbits, storage->bits);
+    else if (storage->kind == STORAGE_RABITQ)
+        snprintf(text, size, "codes and their factors are kept%s",
+                 storage->rabitq->qb ? "; FAISS rounds queries to a few bits, Kith does not" : "");
     else if (storage->kind == STORAGE_PQ)
         snprintf(text, size, "codes and centroids are kept");
     else if (storage->kind == STORAGE_I8)

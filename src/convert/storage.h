@@ -10,6 +10,7 @@
  *     PQ of 4, 8 bits                 PQmx4, PQm                 yes
  *     PQ of 1 to 3, 5 to 7 bits       the same, wider            yes, in 4 or 8 bits; spare centroids repeat the first
  *     PQ of more than 8 bits          Flat                       as the vectors that they stand for
+ *     RaBitQ of 1 to 8 bits           RaBitQ, not rotated        yes
  *
  * FAISS's SQ decodes code c to vmin + vdiff (c + 1/2) / M, M = 2^bits - 1; Kith's to low + step c, where step has 16
  * significant bits. With step the nearest such to vdiff / M, and low chosen so that both agree at c = M / 2, a value is off
@@ -29,7 +30,8 @@ enum storage_kind {
     STORAGE_U8,
     STORAGE_I8,
     STORAGE_SQ,
-    STORAGE_PQ
+    STORAGE_PQ,
+    STORAGE_RABITQ /* in lists; has no vectors */
 };
 
 struct storage {
@@ -42,9 +44,10 @@ struct storage {
     uint32_t block;       /* rows a block of the fast scan; 0: no blocks */
     const struct faiss_sq *sq;
     const struct faiss_pq *pq;
+    const struct faiss_rabitq *rabitq;
     uint32_t bits;           /* SQ, PQ: of Kith's code */
     float *low, *step;       /* SQ: dim each, owned */
-    struct code_model model; /* of SQ and PQ; bytes owned */
+    struct code_model model; /* of SQ, PQ and RaBitQ; bytes owned */
     struct mem_account *owner;
 };
 
@@ -59,6 +62,9 @@ void storage_deinit(struct storage *storage);
 
 /* What row i of an array of codes stands for (codes: storage->codes, or a list's). */
 void storage_read(const struct storage *storage, const uint8_t *codes, uint64_t i, float *x);
+/* RaBitQ: the code at `code` of a row near a centre, as Kith's quantizer lays it out; u has room for dim numbers. */
+void storage_compose(const struct storage *storage, const struct quantizer *quantizer,
+                     const uint8_t *code, const float *centre, uint8_t *u, uint8_t *out);
 /* Kith's word for it ("SQ8", "PQ16x4"), into text. Flat where that is all. */
 void storage_word(const struct storage *storage, char text[24]);
 /* Whether plain Flat rows hold it. */

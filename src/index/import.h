@@ -79,6 +79,9 @@ struct list_source {
     uint32_t (*length)(void *context, uint32_t list);
     /* Rows first to first + n - 1 of a list: their numbers, and the vectors that their codes stand for, without centre. */
     void (*read)(void *context, uint32_t list, uint32_t first, uint32_t n, uint32_t *row, float *x);
+    /* In its place, where not NULL: the rows' codes, as the quantizer lays them out. */
+    void (*read_codes)(void *context, const struct quantizer *quantizer, uint32_t list,
+                       uint32_t first, uint32_t n, uint32_t *row, uint8_t *codes);
 };
 
 /* The index's model and lists; its rows are bare, or hold originals.

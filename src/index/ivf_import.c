@@ -59,8 +59,14 @@ static int take_list(struct intake *in, uint32_t list, kith_error *err) {
     ivf_centre(in->model, list, in->centre);
     for (uint32_t i = 0, n; i < length; i += n) {
         n = length - i < RUN ? length - i : RUN;
+        uint8_t *codes = in->codes + i * code->row_bytes;
+        if (in->source->read_codes) {
+            in->source->read_codes(in->source->context, code->quantizer, list, i, n, in->row + i,
+                                   codes);
+            continue;
+        }
         in->source->read(in->source->context, list, i, n, in->row + i, in->x);
-        TRY(encode(in, n, list, in->codes + i * code->row_bytes, err));
+        TRY(encode(in, n, list, codes, err));
     }
     TRY(ivf_list_new(&made, code, NULL, NULL, 0, in->row, in->codes, length, owner, err));
     for (uint32_t i = 0; i < length; i++)

@@ -11,7 +11,7 @@
 #include "quant/rabitq_code.h"
 #include "quant/sums.h"
 
-enum { MODEL_MAGIC = 0x51426152, MODEL_HEAD = 24 }; /* "RaBQ" */
+enum { MODEL_MAGIC = 0x51426152, MODEL_HEAD = 24, MODEL_AS_THEY_ARE = 1 }; /* "RaBQ" */
 
 static const struct rabitq_parts parts_of[9] = {{0, 0}, {1, 0}, {2, 0}, {2, 1}, {4, 0},
                                                 {4, 1}, {6, 0}, {6, 1}, {8, 0}};
@@ -112,7 +112,7 @@ static void rabitq_model_write(const struct quantizer *quantizer, uint8_t *out) 
     put_u32(out + 8, (uint32_t)r->rotation.seed);
     put_u32(out + 12, (uint32_t)(r->rotation.seed >> 32));
     put_f32(out + 16, r->longest);
-    put_u32(out + 20, 0);
+    put_u32(out + 20, r->rotation.rounds ? 0 : MODEL_AS_THEY_ARE);
     for (size_t i = 0; i < quantizer->dim; i++) put_f32(out + MODEL_HEAD + 4 * i, r->mean[i]);
 }
 
@@ -123,7 +123,7 @@ static int check_model(const struct quantizer *quantizer, const uint8_t *bytes, 
         return FAIL(err, KITH_ECORRUPT, "a RaBitQ model of %zu bytes, dim %u has %zu", n,
                     quantizer->dim, wanted);
     if (get_u32(bytes) != MODEL_MAGIC || get_u32(bytes + 4) != quantizer->dim ||
-        get_u32(bytes + 20) != 0)
+        get_u32(bytes + 20) > MODEL_AS_THEY_ARE)
         return FAIL(err, KITH_ECORRUPT, "not a RaBitQ model of dim %u", quantizer->dim);
     const float longest = get_f32(bytes + 16);
     if (!(longest >= 0 && longest <= FLT_MAX))
@@ -141,7 +141,10 @@ static int rabitq_model_read(struct quantizer *quantizer, const uint8_t *bytes, 
     TRY(check_model(quantizer, bytes, n, err));
     const uint64_t seed = get_u32(bytes + 8) | (uint64_t)get_u32(bytes + 12) << 32;
     struct rotation rotation;
-    TRY(rotation_init(&rotation, quantizer->dim, seed, quantizer->owner, err));
+    if (get_u32(bytes + 20) == MODEL_AS_THEY_ARE)
+        rotation_init_none(&rotation, quantizer->dim);
+    else
+        TRY(rotation_init(&rotation, quantizer->dim, seed, quantizer->owner, err));
     rotation_deinit(&r->rotation, quantizer->owner);
     r->rotation = rotation;
     quantizer->spec.seed = seed;

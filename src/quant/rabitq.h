@@ -43,7 +43,8 @@
  * grows with |r'~|, which nothing limits, so the scorer's slack is that of rows with |r'~| <= `longest` (twice the
  * length of the longest row trained on) and |term| <= 16 (longest + |q|)^2: a longer row has more, in proportion.
  *
- * The model, little-endian: "RaBQ", u32 dim, u64 seed, f32 longest, u32 0, f32 m[dim].
+ * The model, little-endian: "RaBQ", u32 dim, u64 seed, f32 longest, u32 flags, f32 m[dim]. Flag 1: R leaves vectors as they
+ * are, as in files of other engines, whose codes rabitq_compose takes.
  *
  * Cost of encode: the rotation and about 32 passes over P floats (1 bit: none); of set_query: the rotation, two
  * quantisations, P / 4 tables. Sources and differences: docs/papers.md. */
@@ -59,5 +60,15 @@ float rabitq_error(const struct quantizer *quantizer, const uint8_t *code);
 
 /* The bound on |estimate - score| of one code by list(), rows() or, packed, by blocks(). */
 float rabitq_slack(const struct quantizer_scorer *scorer, const uint8_t *code);
+
+/* A code from its parts, of which other engines keep the same: a number of `bits` bits for each dimension, and the score
+ * less its bias, term + weight <R (q - m), v>, of all bits and of the signs alone (bits 1: of these only). blocks() will not
+ * pass over such a row. */
+struct rabitq_parts_of_code {
+    const uint8_t *u; /* dim */
+    float sign_term, sign_weight, term, weight;
+};
+void rabitq_compose(const struct quantizer *quantizer, const struct rabitq_parts_of_code *parts,
+                    uint8_t *code);
 
 #endif

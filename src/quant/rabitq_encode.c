@@ -211,3 +211,23 @@ void rabitq_decode(const struct quantizer *quantizer, const uint8_t *code, float
     memcpy(out, r->spare, quantizer->dim * sizeof *out);
     pthread_mutex_unlock((pthread_mutex_t *)&r->spare_lock);
 }
+
+void rabitq_compose(const struct quantizer *quantizer, const struct rabitq_parts_of_code *parts,
+                    uint8_t *code) {
+    const struct rabitq *r = rabitq_of(quantizer);
+    const bool signs_only = quantizer->spec.bits == 1;
+    const float factors[RABITQ_FACTORS] = {
+        [SIGN_TERM] = signs_only ? parts->term : parts->sign_term,
+        [SIGN_WEIGHT] = signs_only ? parts->weight : parts->sign_weight,
+        [SIGN_ERROR] = FLT_MAX,
+        [TERM] = parts->term,
+        [WEIGHT] = parts->weight};
+    memset(code, 0, quantizer->bytes);
+    memcpy(code, factors, r->fields);
+    for (size_t at = 0; at < r->padded; at += RABITQ_LINE) {
+        uint8_t values[RABITQ_LINE] = {0};
+        size_t n = rabitq_line(r, at);
+        for (size_t i = 0; i < n && at + i < quantizer->dim; i++) values[i] = parts->u[at + i];
+        rabitq_put(r, r->row, values, at, n, code + r->fields);
+    }
+}

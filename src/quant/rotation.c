@@ -82,6 +82,10 @@ int rotation_init(struct rotation *r, uint32_t dim, uint64_t seed, struct mem_ac
     return KITH_OK;
 }
 
+void rotation_init_none(struct rotation *r, uint32_t dim) {
+    *r = (struct rotation){.dim = dim, .padded = (uint32_t)bits_round_up(dim, 64), .window = 1};
+}
+
 void rotation_deinit(struct rotation *r, struct mem_account *owner) {
     if (r->factors) mem_free(owner, r->factors, factor_bytes(r));
     memset(r, 0, sizeof *r);
@@ -90,6 +94,7 @@ void rotation_deinit(struct rotation *r, struct mem_account *owner) {
 void rotation_apply(const struct rotation *r, const float *x, float *out) {
     const struct kern *kern = kern_get();
     memset(out + r->dim, 0, (r->padded - r->dim) * sizeof *out);
+    if (r->rounds == 0) memcpy(out, x, r->dim * sizeof *out);
     for (uint32_t round = 0; round < r->rounds; round++) {
         const float *factor = r->factors + (size_t)round * r->padded;
         if (round == 0)

@@ -36,6 +36,8 @@ struct rotation {
 /* KITH_ENOMEM, or KITH_EDIM for dim 0 or above 65536. */
 int rotation_init(struct rotation *rotation, uint32_t dim, uint64_t seed, struct mem_account *owner,
                   kith_error *err);
+/* The one that leaves a vector as it is, padded. Holds nothing. */
+void rotation_init_none(struct rotation *rotation, uint32_t dim);
 void rotation_deinit(struct rotation *rotation, struct mem_account *owner);
 
 /* out[padded] = R x[dim]. They must not overlap. */

@@ -301,7 +301,7 @@ static void models_come_back(void **state) {
     const struct {
         size_t at;
         uint8_t byte;
-    } damage[] = {{0, 1}, {4, 71}, {19, 0xff}, {20, 1}, {27, 0x7f}};
+    } damage[] = {{0, 1}, {4, 71}, {19, 0xff}, {20, 2}, {27, 0x7f}};
     for (size_t i = 0; i < 5; i++) {
         memcpy(again, model, bytes);
         again[damage[i].at] = damage[i].byte;
