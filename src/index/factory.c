@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/status.h"
 #include "quant/sq.h"
@@ -125,7 +126,29 @@ static int read_refine(struct parser *parser, struct index_spec *made) {
     return next_word(parser);
 }
 
+/* What goes into the transforms, kept beside: as given, or as a code. */
+static int read_outer_refine(struct parser *parser, struct index_spec *made) {
+    made->keeps = true;
+    made->kept = parser->word.code;
+    made->kept_quantizer = parser->word.quantizer;
+    return next_word(parser);
+}
+
+static int read_transforms(struct parser *parser, struct index_spec *made) {
+    while (at_word(parser, WORD_TRANSFORM)) {
+        if (made->n_transforms == TRANSFORM_CHAIN_MAX)
+            return fail_word(parser, "one transform too many, eight are the most,");
+        made->transform_at[made->n_transforms] = parser->word.at;
+        made->transform[made->n_transforms++] = parser->word.transform;
+        TRY(next_word(parser));
+        if (parser->ended) return fail_word(parser, "transforms want an index after them");
+    }
+    return KITH_OK;
+}
+
 static int read_core(struct parser *parser, struct index_spec *made) {
+    if (made->n_transforms && parser->word.kind == WORD_AUTO)
+        return fail_word(parser, "Auto does not choose behind transforms, the word");
     switch (parser->word.kind) {
     case WORD_AUTO: made->chooses = true; return next_word(parser);
     case WORD_CODE: return read_flat(parser, made);
@@ -133,6 +156,14 @@ static int read_core(struct parser *parser, struct index_spec *made) {
     case WORD_IVF: return read_lists(parser, made);
     default: return fail_word(parser, "no index begins with the word");
     }
+}
+
+/* Only chains of many steps are as long as that. */
+static int check_length(const struct index_spec *made, const struct parser *parser) {
+    char text[2 * FACTORY_TEXT];
+    if (made->n_transforms == 0) return KITH_OK;
+    factory_print(made, text, sizeof text);
+    return strlen(text) < FACTORY_TEXT ? KITH_OK : fail_word(parser, "the description is too long");
 }
 
 int factory_parse(const char *spec, struct index_spec *out, kith_error *err) {
@@ -144,10 +175,18 @@ int factory_parse(const char *spec, struct index_spec *out, kith_error *err) {
         TRY(next_word(&parser));
         if (parser.ended) return fail_word(&parser, "IDMap wants an index after it");
     }
+    TRY(read_transforms(&parser, &made));
+    if (made.n_transforms && at_word(&parser, WORD_IDMAP) && !mapped) {
+        mapped = true;
+        TRY(next_word(&parser));
+        if (parser.ended) return fail_word(&parser, "IDMap wants an index after it");
+    }
     TRY(read_core(&parser, &made));
-    if (at_word(&parser, WORD_REFINE) && !made.chooses) TRY(read_refine(&parser, &made));
+    if (at_word(&parser, WORD_REFINE) && !made.chooses)
+        TRY((made.n_transforms ? read_outer_refine : read_refine)(&parser, &made));
     if (at_word(&parser, WORD_IDMAP) && !mapped) TRY(next_word(&parser));
     if (!parser.ended) return fail_word(&parser, "this word cannot stand here,");
+    TRY(check_length(&made, &parser));
     made.rows.keep_err =
         made.rows.keep_orig && made.rows.walk == CODE_SQ8 && made.rows.orig != CODE_SQ8;
     *out = made;
@@ -178,7 +217,7 @@ static void print_code(enum code_kind kind, const struct quantizer_spec *quantiz
         snprintf(text, size, "Binary");
 }
 
-void factory_print(const struct index_spec *spec, char *text, size_t size) {
+static void print_index(const struct index_spec *spec, char *text, size_t size) {
     const struct rows_config *rows = &spec->rows;
     char code[24], second[24], coarse[16] = "", refine[40] = "";
     if (spec->refine || (rows->keep_orig && rows->walk != CODE_F32)) {
@@ -208,4 +247,50 @@ void factory_print(const struct index_spec *spec, char *text, size_t size) {
         snprintf(text, size, "Flat,%s", code);
     else
         snprintf(text, size, "%s%s", code, refine);
+}
+
+static void print_transform(const struct transform_spec *t, char *text, size_t size) {
+    static const char *const word[] = {
+        [TRANSFORM_LINEAR] = "Linear",    [TRANSFORM_PCA] = "PCA",      [TRANSFORM_OPQ] = "OPQ",
+        [TRANSFORM_ROTATION] = "RR",      [TRANSFORM_PAD] = "Pad",      [TRANSFORM_HADAMARD] = "HR",
+        [TRANSFORM_NORMALISE] = "L2norm", [TRANSFORM_CENTRE] = "Centre"};
+    char number[24] = "";
+    bool sized = t->kind != TRANSFORM_HADAMARD && t->kind != TRANSFORM_NORMALISE &&
+                 t->kind != TRANSFORM_CENTRE && t->d_out > 0;
+    if (t->kind == TRANSFORM_OPQ)
+        snprintf(number, sizeof number, "%" PRIu32 "%s", t->m, sized ? "_" : "");
+    size_t n = strlen(number);
+    if (sized) snprintf(number + n, sizeof number - n, "%" PRIu32, t->d_out);
+    snprintf(text, size, "%s%s%s%s,", word[t->kind], t->whiten ? "W" : "", t->rotate ? "R" : "",
+             number);
+}
+
+void factory_print_transforms(const struct index_spec *spec, char *text, size_t size) {
+    text[0] = '\0';
+    for (uint32_t i = 0; i < spec->n_transforms; i++) {
+        size_t n = strlen(text);
+        print_transform(&spec->transform[i], text + n, size - n);
+    }
+}
+
+void factory_print(const struct index_spec *spec, char *text, size_t size) {
+    factory_print_transforms(spec, text, size);
+    size_t n = strlen(text);
+    print_index(spec, text + n, size - n);
+    if (!spec->keeps) return;
+    n = strlen(text);
+    char code[24];
+    print_code(spec->kept, &spec->kept_quantizer, code, sizeof code);
+    bool coded = spec->kept != CODE_F32;
+    snprintf(text + n, size - n, ",Refine%s%s%s", coded ? "(" : "", coded ? code : "",
+             coded ? ")" : "");
+}
+
+int factory_check(const struct index_spec *spec, kith_error *err) {
+    for (uint32_t i = 0; i < spec->n_transforms; i++)
+        if (spec->transform[i].kind == TRANSFORM_LINEAR)
+            return FAIL_AT(err, KITH_ESPEC, spec->transform_at[i],
+                           "Linear at offset %zu is a matrix from a file, and cannot be made",
+                           spec->transform_at[i]);
+    return KITH_OK;
 }

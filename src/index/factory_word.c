@@ -102,6 +102,13 @@ static const char *read_ivf(struct rest *rest, struct word *word) {
     return fault || !bracket || take_text(rest, ")") ? fault : "a bracket is not closed";
 }
 
+static const char *read_size(struct rest *rest, struct transform_spec *transform,
+                             const char *fault) {
+    uint32_t most = transform->kind == TRANSFORM_PAD ? KITH_MAX_DIM : TRANSFORM_MATRIX_MAX;
+    bool given = take_number(rest, most, &transform->d_out);
+    return given && transform->d_out >= 1 && transform->d_out <= most ? NULL : fault;
+}
+
 static const char *read_pq(struct rest *rest, struct word *word) {
     uint32_t bits = 8;
     word->kind = WORD_CODE;
@@ -129,6 +136,49 @@ static const char *read_rabitq(struct rest *rest, struct word *word) {
     return NULL;
 }
 
+static const char *read_pca(struct rest *rest, struct word *word) {
+    word->kind = WORD_TRANSFORM;
+    word->transform.kind = TRANSFORM_PCA;
+    word->transform.whiten = take_text(rest, "W");
+    word->transform.rotate = take_text(rest, "R");
+    return read_size(rest, &word->transform, "PCA wants its number of dimensions, as in PCA64,");
+}
+
+static const char *read_opq(struct rest *rest, struct word *word) {
+    struct transform_spec *transform = &word->transform;
+    word->kind = WORD_TRANSFORM;
+    transform->kind = TRANSFORM_OPQ;
+    if (!take_number(rest, TRANSFORM_MATRIX_MAX, &transform->m) || transform->m == 0 ||
+        transform->m > TRANSFORM_MATRIX_MAX)
+        return "OPQ wants its number of parts, as in OPQ16 or OPQ16_64,";
+    if (!take_text(rest, "_")) return NULL;
+    return read_size(rest, transform, "OPQ wants a number of dimensions after the bar,");
+}
+
+static const char *read_rotation(struct rest *rest, struct word *word) {
+    word->kind = WORD_TRANSFORM;
+    word->transform.kind = TRANSFORM_ROTATION;
+    if (rest->n == 0) return NULL;
+    return read_size(rest, &word->transform, "RR takes a number of dimensions, as in RR64,");
+}
+
+static const char *read_pad(struct rest *rest, struct word *word) {
+    word->kind = WORD_TRANSFORM;
+    word->transform.kind = TRANSFORM_PAD;
+    return read_size(rest, &word->transform, "Pad wants its number of dimensions, as in Pad128,");
+}
+
+static const char *read_linear(struct rest *rest, struct word *word) {
+    word->kind = WORD_TRANSFORM;
+    word->transform.kind = TRANSFORM_LINEAR;
+    return read_size(rest, &word->transform, "Linear wants its number of dimensions,");
+}
+
+static const char *read_itq(struct rest *rest, struct word *word) {
+    (void)rest, (void)word;
+    return "ITQ is not known, nearest to it are PCARd and OPQM_d,";
+}
+
 static const char *read_binary(struct rest *rest, struct word *word) {
     (void)rest;
     word->kind = WORD_CODE;
@@ -141,8 +191,19 @@ static const struct {
     const char *head;
     const char *(*read)(struct rest *rest, struct word *word); /* what is wrong, or NULL */
 } headed[] = {
-    {"HNSW", read_hnsw},     {"IVF", read_ivf},       {"PQ", read_pq},
-    {"RaBitQ", read_rabitq}, {"Binary", read_binary},
+    {"HNSW", read_hnsw},     {"IVF", read_ivf},       {"PQ", read_pq},   {"RaBitQ", read_rabitq},
+    {"Binary", read_binary}, {"PCA", read_pca},       {"OPQ", read_opq}, {"RR", read_rotation},
+    {"Pad", read_pad},       {"Linear", read_linear}, {"ITQ", read_itq},
+};
+
+static const struct {
+    const char *text;
+    enum transform_kind kind;
+} transforms[] = {
+    {"HR", TRANSFORM_HADAMARD},
+    {"L2norm", TRANSFORM_NORMALISE},
+    {"Centre", TRANSFORM_CENTRE},
+    {"Center", TRANSFORM_CENTRE},
 };
 
 /* What is wrong with the n characters of a word, or NULL. */
@@ -157,6 +218,13 @@ static const char *read_word(const char *text, size_t n, struct word *word) {
                                                   .clip = SQ_CLIP_FIT};
         return NULL;
     }
+    for (size_t i = 0; i < sizeof transforms / sizeof *transforms; i++) {
+        const char *named = transforms[i].text;
+        if (n != strlen(named) || strncasecmp(text, named, n) != 0) continue;
+        word->kind = WORD_TRANSFORM;
+        word->transform.kind = transforms[i].kind;
+        return NULL;
+    }
     for (size_t i = 0; i < sizeof headed / sizeof *headed; i++) {
         struct rest rest = {text, n};
         if (!take_text(&rest, headed[i].head)) continue;
@@ -164,7 +232,7 @@ static const char *read_word(const char *text, size_t n, struct word *word) {
         return fault || rest.n == 0 ? fault : "this word goes on too long";
     }
     return "unknown word (known: Auto Flat SQ4 SQ6 SQ8 SQfp16 SQbf16 PQm RaBitQ Binary "
-           "HNSWm IVFn Refine RFlat IDMap)";
+           "HNSWm IVFn Refine RFlat IDMap PCAd OPQM RR HR L2norm Padd)";
 }
 
 /* "Refine(" is read: the code that stands for originals, and the bracket. */

@@ -36,6 +36,7 @@ _Static_assert(sizeof(struct header) == 64 && sizeof(struct entry) == 32, "as do
 
 struct file_sections {
     struct file_writer *writer;
+    bool nested;
     uint32_t n;
     struct entry table[SECTIONS_MAX];
 };
@@ -57,11 +58,17 @@ int file_sections_open(struct file_sections **out, const char *path, kith_error 
     return code;
 }
 
+/* Its letters small; digits are as they were. */
+static uint32_t tag_of(uint32_t tag, bool nested) { return nested ? tag | 0x20202020u : tag; }
+
+void file_sections_nest(struct file_sections *out, bool nested) { out->nested = nested; }
+
 int file_sections_begin(struct file_sections *out, uint32_t tag, kith_error *err) {
     if (out->n == SECTIONS_MAX)
         return FAIL(err, KITH_ERANGE, "more than %u sections", SECTIONS_MAX);
     TRY(file_writer_align(out->writer, ALIGN, err));
-    out->table[out->n] = (struct entry){.tag = tag, .offset = file_writer_offset(out->writer)};
+    out->table[out->n] =
+        (struct entry){.tag = tag_of(tag, out->nested), .offset = file_writer_offset(out->writer)};
     return KITH_OK;
 }
 
@@ -157,13 +164,14 @@ static bool find_section(const struct index_file *file, uint32_t tag, struct ent
 
 bool index_file_has(const struct index_file *file, uint32_t tag) {
     struct entry entry;
-    return find_section(file, tag, &entry);
+    return find_section(file, tag_of(tag, file->nested), &entry);
 }
 
 int index_file_section(const struct index_file *file, uint32_t tag, size_t want_bytes,
                        const void **bytes, size_t *n, kith_error *err) {
     struct entry entry;
     char text[5];
+    tag = tag_of(tag, file->nested);
     if (!find_section(file, tag, &entry))
         return FAIL(err, KITH_ECORRUPT, "section %s is missing", tag_text(tag, text));
     if (want_bytes != SIZE_MAX && entry.bytes != want_bytes)
@@ -267,8 +275,12 @@ static int verify_section(const struct index_file *file, const struct entry *ent
 }
 
 static bool is_derived(uint32_t tag) {
-    return tag == FILE_TAG_LINKS || tag == FILE_TAG_PARENT || tag == FILE_TAG_UPPER_AT ||
-           tag == FILE_TAG_UPPER || tag == FILE_TAG_DEAD;
+    static const uint32_t derived[] = {FILE_TAG_LINKS, FILE_TAG_PARENT, FILE_TAG_UPPER_AT,
+                                       FILE_TAG_UPPER, FILE_TAG_DEAD};
+    bool is = false;
+    for (size_t i = 0; i < sizeof derived / sizeof *derived; i++)
+        is |= tag == derived[i] || tag == tag_of(derived[i], true);
+    return is;
 }
 
 bool index_file_is_ours(const uint8_t *bytes, size_t n) {

@@ -5,7 +5,8 @@
  *     64   …   sections, each at a multiple of 64, in the order written
  *     …        table: n_sections x 32 bytes: u32 tag, u32 crc32c, u64 offset, u64 bytes, u64 zero
  *
- * All numbers little-endian. Gaps are zeros and are checked too. Tags are four letters. */
+ * All numbers little-endian. Gaps are zeros and are checked too. Tags are four letters or digits, the letters small where
+ * a section is of an index inside the index. */
 #ifndef KITH_INDEX_FILE_H
 #define KITH_INDEX_FILE_H
 
@@ -27,6 +28,8 @@ int file_sections_put(struct file_sections *out, uint32_t tag, const void *bytes
 int file_sections_begin(struct file_sections *out, uint32_t tag, kith_error *err);
 int file_sections_more(struct file_sections *out, const void *bytes, size_t n, kith_error *err);
 void file_sections_end(struct file_sections *out);
+/* Tags of what is put from here on are in small letters, or in capitals again: an index inside another's file. */
+void file_sections_nest(struct file_sections *out, bool nested);
 /* The first n elements of a segmented array, as one run. */
 int file_sections_put_segs(struct file_sections *out, uint32_t tag, const struct segs *segs,
                            uint32_t n, kith_error *err);
@@ -38,6 +41,7 @@ struct index_file {
     const uint8_t *bytes; /* the whole file, mapped */
     size_t size;
     bool mapped; /* keep pointing into it (KITH_OPEN_MAP); else sections are copied out */
+    bool nested; /* sections are those with tags in small letters */
 };
 /* A section's bytes, or an error naming it. want_bytes SIZE_MAX: any length. */
 int index_file_section(const struct index_file *file, uint32_t tag, size_t want_bytes,

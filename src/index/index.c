@@ -2,19 +2,21 @@
  * index_file.c, the public doors in src/api/index.c. */
 #include "index/index.h"
 
+#include <string.h>
+
 #include "base/status.h"
 #include "index/scan.h"
 
 #define AUTO_FLAT_ROWS 20000u /* from here on a graph is the better choice */
 
-static int make(struct kith_index **out, const struct index_spec *spec,
-                const kith_index_options *options, kith_error *err) {
+int index_make(struct kith_index **out, const struct index_spec *spec,
+               const kith_index_options *options, kith_error *err) {
     static int (*const makes[])(struct kith_index **, const struct index_spec *,
                                 const kith_index_options *,
                                 kith_error *) = {[INDEX_FLAT] = index_new_flat,
                                                  [INDEX_GRAPH] = index_new_graph,
                                                  [INDEX_IVF] = index_new_ivf};
-    TRY(makes[spec->structure](out, spec, options, err));
+    TRY((spec->n_transforms ? index_new_pre : makes[spec->structure])(out, spec, options, err));
     struct kith_index *index = *out;
     factory_print(spec, index->spec, sizeof index->spec);
     index->chooses = spec->chooses;
@@ -29,8 +31,10 @@ int index_new(struct kith_index **out, uint32_t dim, kith_metric metric, const c
     TRY(factory_parse(spec, &parsed, err));
     parsed.rows.dim = dim;
     parsed.rows.metric = metric;
-    int code = make(out, &parsed, options, err);
-    if (code == KITH_ESPEC && err) err->at = (int64_t)parsed.code_at; /* the quantizer's doing */
+    TRY(factory_check(&parsed, err));
+    int code = index_make(out, &parsed, options, err);
+    if (code == KITH_ESPEC && err && err->at < 0)
+        err->at = (int64_t)parsed.code_at; /* the quantizer's doing */
     return code;
 }
 
@@ -80,17 +84,20 @@ void index_chose(struct kith_index *index, struct kith_index *fresh, bool publis
     pthread_mutex_unlock(&index->choosing);
 }
 
-static void put_component(kith_index_stats *stats, const char *name, uint64_t bytes) {
-    if (bytes && stats->n_components < KITH_MAX_COMPONENTS)
-        stats->component[stats->n_components++] = (kith_component){name, bytes};
+void index_put_component(kith_index_stats *stats, const char *name, uint64_t bytes) {
+    uint32_t i = 0, n = stats->n_components;
+    while (i < n && strcmp(stats->component[i].name, name) != 0) i++;
+    if (bytes == 0 || i == KITH_MAX_COMPONENTS) return;
+    stats->component[i] = (kith_component){name, bytes + (i < n ? stats->component[i].bytes : 0)};
+    if (i == n) stats->n_components++;
 }
 
 void index_stats(const struct kith_index *index, kith_index_stats *stats) {
     *stats = (kith_index_stats){.spec = index->spec};
     rows_stats(&index->rows, stats);
     index->ops->stats(index, stats);
-    put_component(stats, "scan scratch", scan_bytes(&index->rows));
-    put_component(stats, "object", index->object_bytes + sizeof(struct store));
+    index_put_component(stats, "scan scratch", scan_bytes(&index->rows));
+    index_put_component(stats, "object", index->object_bytes + sizeof(struct store));
     for (uint32_t i = 0; i < stats->n_components; i++) stats->bytes += stats->component[i].bytes;
     stats->heap_bytes =
         atomic_load_explicit(&index->mem.bytes, memory_order_relaxed) + index->object_bytes;

@@ -74,6 +74,7 @@ struct kith_index {
 extern const struct index_ops flat_ops;  /* flat.c */
 extern const struct index_ops graph_ops; /* graph.c */
 extern const struct index_ops ivf_ops;   /* ivf.c */
+extern const struct index_ops pre_ops;   /* pretransform.c */
 
 /* Make an index for a parsed spec: the implementation's object (mem_new without an owner), rows initialised. */
 int index_new_flat(struct kith_index **out, const struct index_spec *spec,
@@ -82,8 +83,12 @@ int index_new_graph(struct kith_index **out, const struct index_spec *spec,
                     const kith_index_options *options, kith_error *err);
 int index_new_ivf(struct kith_index **out, const struct index_spec *spec,
                   const kith_index_options *options, kith_error *err);
+int index_new_pre(struct kith_index **out, const struct index_spec *spec,
+                  const kith_index_options *options, kith_error *err);
 
-/* index.c: the whole object, whatever it is. */
+/* index.c: the whole object, whatever it is; made from a parsed spec with dimension and metric, or from a description. */
+int index_make(struct kith_index **out, const struct index_spec *spec,
+               const kith_index_options *options, kith_error *err);
 int index_new(struct kith_index **out, uint32_t dim, kith_metric metric, const char *spec,
               const kith_index_options *options, kith_error *err);
 void index_free(struct kith_index *index);
@@ -95,10 +100,16 @@ int index_choose(struct kith_index *index, size_t n, struct kith_index **real,
                  struct kith_index **fresh, kith_error *err);
 void index_chose(struct kith_index *index, struct kith_index *fresh, bool publish);
 void index_stats(const struct kith_index *index, kith_index_stats *stats);
+/* More bytes of a component. */
+void index_put_component(kith_index_stats *stats, const char *name, uint64_t bytes);
 int index_check(const struct kith_index *index, kith_error *err);
 int index_check_file(const struct kith_index *index,
                      kith_error *err); /* of a map: every checksum */
 int index_save(const struct kith_index *index, const char *path, kith_error *err);
+/* index_file.c: all sections of an index that is paused, and an index from its sections; check: its structure too. */
+int index_put_sections(const struct kith_index *index, struct file_sections *out, kith_error *err);
+int index_load_sections(struct kith_index **out, const struct index_file *file, bool check,
+                        kith_error *err);
 /* build.c: the file of an index of rows that are never all in memory. `how` is complete. */
 int index_build(const char *path, const kith_rows *rows, const kith_build *how,
                 const kith_work *work, kith_error *err);

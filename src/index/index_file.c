@@ -1,11 +1,14 @@
 /* An index as a file: the section INDX (what the index is), the rows' sections, and those of its kind.
  *
- * INDX: u32 dim, u32 metric, u32 ef_construction, f32 alpha, u64 seed, 64 bytes of canonical spec ended by zeros.
+ * INDX: u32 dim, u32 metric, u32 ef_construction, f32 alpha, u64 seed, and the canonical spec, filled up with zeros, at
+ * least one, to 64 bytes, or where it is longer to 128.
  * Saving keeps writers out (pause) but no search. Opening by map reads the header, the table and small sections, so that
  * it costs the same at any size; searches of a map guard themselves. Opening by reading verifies every checksum, and
  * then the structure too: writes trust it, and a checksum only tells that nobody changed the file by accident. */
+#include <stddef.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/status.h"
 #include "foreign/foreign.h"
 #include "index/file.h"
@@ -17,18 +20,25 @@ struct meta {
     uint32_t dim, metric, ef_construction;
     float alpha;
     uint64_t seed;
-    char spec[64];
+    char spec[FACTORY_TEXT];
 };
 
-static int put_sections(const struct kith_index *index, struct file_sections *out,
-                        kith_error *err) {
+#define SPEC_PART 64u
+
+_Static_assert(FACTORY_TEXT % SPEC_PART == 0, "INDX ends with whole parts");
+
+static size_t meta_bytes(const struct meta *meta) {
+    return offsetof(struct meta, spec) + bits_round_up(strlen(meta->spec) + 1, SPEC_PART);
+}
+
+int index_put_sections(const struct kith_index *index, struct file_sections *out, kith_error *err) {
     struct meta meta = {.dim = index->rows.config.dim,
                         .metric = (uint32_t)index->rows.config.metric,
                         .ef_construction = index->options.ef_construction,
                         .alpha = index->options.alpha,
                         .seed = index->options.seed};
     memcpy(meta.spec, index->spec, sizeof meta.spec);
-    TRY(file_sections_put(out, TAG_INDEX, &meta, sizeof meta, err));
+    TRY(file_sections_put(out, TAG_INDEX, &meta, meta_bytes(&meta), err));
     TRY(rows_save(&index->rows, out, err));
     return index->ops->save(index, out, err);
 }
@@ -38,7 +48,7 @@ int index_save(const struct kith_index *index, const char *path, kith_error *err
     struct file_sections *out;
     TRY(file_sections_open(&out, path, err));
     index->ops->pause(paused);
-    int code = put_sections(index, out, err);
+    int code = index_put_sections(index, out, err);
     index->ops->resume(paused);
     if (code != KITH_OK) {
         file_sections_abort(out);
@@ -50,18 +60,29 @@ int index_save(const struct kith_index *index, const char *path, kith_error *err
 static int read_meta(const struct index_file *file, struct meta *meta, kith_error *err) {
     const void *bytes;
     size_t n;
-    TRY(index_file_section(file, TAG_INDEX, sizeof *meta, &bytes, &n, err));
-    memcpy(meta, bytes, sizeof *meta);
-    if (meta->dim == 0 || meta->dim > KITH_MAX_DIM || meta->metric > KITH_METRIC_L1 ||
-        memchr(meta->spec, '\0', sizeof meta->spec) == NULL)
+    TRY(index_file_section(file, TAG_INDEX, SIZE_MAX, &bytes, &n, err));
+    *meta = (struct meta){0};
+    memcpy(meta, bytes, n < sizeof *meta ? n : sizeof *meta);
+    if (memchr(meta->spec, '\0', sizeof meta->spec) == NULL || n != meta_bytes(meta))
+        return FAIL(err, KITH_ECORRUPT, "section INDX of %zu bytes has no whole description", n);
+    if (meta->dim == 0 || meta->dim > KITH_MAX_DIM || meta->metric > KITH_METRIC_L1)
         return FAIL(err, KITH_ECORRUPT, "section INDX tells of dimension %u and metric %u",
                     meta->dim, meta->metric);
     return KITH_OK;
 }
 
+static int make_described(struct kith_index **out, const struct meta *meta,
+                          const kith_index_options *options, kith_error *err) {
+    struct index_spec spec;
+    TRY(factory_parse(meta->spec, &spec, err));
+    spec.rows.dim = meta->dim;
+    spec.rows.metric = (kith_metric)meta->metric;
+    return index_make(out, &spec, options, err);
+}
+
 /* The description and the options were accepted when the index was made, so that a refusal now is the file's fault. */
-static int load(struct kith_index **out, const struct index_file *file, bool check,
-                kith_error *err) {
+int index_load_sections(struct kith_index **out, const struct index_file *file, bool check,
+                        kith_error *err) {
     struct meta meta;
     kith_index_options options = KITH_INDEX_OPTIONS_INIT;
     struct kith_index *index;
@@ -69,7 +90,7 @@ static int load(struct kith_index **out, const struct index_file *file, bool che
     options.ef_construction = meta.ef_construction;
     options.alpha = meta.alpha;
     options.seed = meta.seed;
-    int code = index_new(&index, meta.dim, (kith_metric)meta.metric, meta.spec, &options, err);
+    int code = make_described(&index, &meta, &options, err);
     if (code == KITH_ENOMEM) return code;
     if (code != KITH_OK)
         return FAIL(err, KITH_ECORRUPT, "section INDX describes no index: \"%s\"", meta.spec);
@@ -105,7 +126,7 @@ int index_open(struct kith_index **out, const char *path, int mode, kith_error *
                                                             : FILE_VERIFY_ALL,
                                  err);
     if (code == KITH_EFORMAT) code = fail_foreign(&opened, err);
-    if (code == KITH_OK) code = load(&index, &file, mode == KITH_OPEN_READ, err);
+    if (code == KITH_OK) code = index_load_sections(&index, &file, mode == KITH_OPEN_READ, err);
     if (code == KITH_OK && map)
         index->map = opened;
     else

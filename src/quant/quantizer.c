@@ -42,8 +42,12 @@ void quantizer_free(struct quantizer *quantizer) {
 }
 
 float quantizer_oversample(const struct quantizer *quantizer) {
-    uint32_t bits = quantizer->spec.bits;
-    switch (quantizer->spec.kind) {
+    return quantizer_spec_oversample(&quantizer->spec);
+}
+
+float quantizer_spec_oversample(const struct quantizer_spec *spec) {
+    uint32_t bits = spec->bits;
+    switch (spec->kind) {
     case QUANT_PQ: return bits == 4 ? 8.0f : 4.0f;
     case QUANT_RABITQ: return bits == 1 ? 16.0f : bits < 4 ? 4.0f : 2.0f;
     case QUANT_BINARY: return 16.0f;

@@ -127,6 +127,7 @@ void quantizer_free(struct quantizer *quantizer); /* NULL is allowed */
 
 /* How many candidates are worth scoring again on originals, as a multiple of k: by bits, generously. */
 float quantizer_oversample(const struct quantizer *quantizer);
+float quantizer_spec_oversample(const struct quantizer_spec *spec);
 
 extern const struct quantizer_ops sq_ops;     /* sq.c */
 extern const struct quantizer_ops pq_ops;     /* pq.c */

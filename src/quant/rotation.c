@@ -91,6 +91,8 @@ void rotation_deinit(struct rotation *r, struct mem_account *owner) {
     memset(r, 0, sizeof *r);
 }
 
+size_t rotation_held(const struct rotation *r) { return r->factors ? factor_bytes(r) : 0; }
+
 void rotation_apply(const struct rotation *r, const float *x, float *out) {
     const struct kern *kern = kern_get();
     memset(out + r->dim, 0, (r->padded - r->dim) * sizeof *out);

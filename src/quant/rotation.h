@@ -39,6 +39,7 @@ int rotation_init(struct rotation *rotation, uint32_t dim, uint64_t seed, struct
 /* The one that leaves a vector as it is, padded. Holds nothing. */
 void rotation_init_none(struct rotation *rotation, uint32_t dim);
 void rotation_deinit(struct rotation *rotation, struct mem_account *owner);
+size_t rotation_held(const struct rotation *rotation); /* bytes of memory */
 
 /* out[padded] = R x[dim]. They must not overlap. */
 void rotation_apply(const struct rotation *rotation, const float *x, float *out);

@@ -3,7 +3,7 @@
  *   LINEAR      y = A x + b, given from outside (a file of another engine)
  *   PCA         y = S V (x - mean): V the d_out leading eigenvectors of the covariance, S = I, or whitening: 1 / the
  *               standard deviation, 0 where there is none; `rotate`: and a random rotation of y after it; `through_0`:
- *               y = S V x, so that products of vectors stay products
+ *               y = S V x, V the eigenvectors of the mean of x x', for which products lose least
  *   OPQ         y = A x: A makes a product quantiser of m parts lose least: Ge, He, Ke & Sun 2013
  *   ROTATION    y = A x: random, orthogonal; A's rows (d_out <= d_in) or columns are orthonormal
  *   NORMALISE   y = x / |x|; a zero vector stays one
@@ -54,9 +54,10 @@ enum transform_kind {
 struct transform_spec {
     enum transform_kind kind;
     uint32_t d_in, d_out;
-    bool whiten, rotate, through_0; /* PCA */
-    uint32_t m;                     /* OPQ: parts, which divide d_out */
-    uint64_t seed;                  /* ROTATION, HADAMARD, OPQ, PCA with rotate */
+    bool whiten, rotate; /* PCA */
+    bool through_0;      /* PCA, OPQ (to fewer dimensions): what is kept is chosen for products */
+    uint32_t m;          /* OPQ: parts, which divide d_out */
+    uint64_t seed;       /* ROTATION, HADAMARD, OPQ, PCA with rotate */
 };
 
 struct transform {
@@ -65,8 +66,7 @@ struct transform {
     float *a;      /* d_out rows of d_in, owned; NULL for NORMALISE, CENTRE, PAD, HADAMARD */
     float *b;      /* d_out, owned: what is added; NULL: nothing. CENTRE: minus the mean */
     float *back;   /* d_in rows of d_out, owned: the way back; NULL where there is none */
-    float *origin; /* d_in, owned: the way back is origin + back y; NULL: 0. PCA: the mean, or what
-                    * of it lies outside the subspace */
+    float *origin; /* d_in, owned: the way back is origin + back y; NULL: 0. PCA: the mean */
     float *values; /* PCA: d_in variances, falling, owned */
     struct rotation rotation; /* HADAMARD */
     struct mem_account *owner;
@@ -80,6 +80,7 @@ const char *transform_name(enum transform_kind kind); /* "linear", "pca", ... */
 int transform_init(struct transform *transform, const struct transform_spec *spec,
                    struct mem_account *owner, kith_error *err);
 void transform_deinit(struct transform *transform);
+int transform_check(const struct transform_spec *spec, kith_error *err); /* as transform_init */
 /* What HADAMARD makes of d_in dimensions: that, up to a multiple of 64. */
 uint32_t transform_hadamard_dim(uint32_t d_in);
 
@@ -142,6 +143,9 @@ void transform_chain_apply(const struct transform_chain *chain, uint32_t threads
                            const float *rows, float *out, float *scratch);
 void transform_chain_reverse(const struct transform_chain *chain, uint32_t threads, size_t n,
                              const float *rows, float *out, float *scratch);
+
+/* Bytes of memory that the transforms hold. */
+size_t transform_chain_held(const struct transform_chain *chain);
 
 /* The same three as of one transform. */
 size_t transform_chain_bytes(const struct transform_chain *chain);

@@ -134,6 +134,18 @@ void transform_chain_reverse(const struct transform_chain *chain, uint32_t threa
     }
 }
 
+size_t transform_chain_held(const struct transform_chain *chain) {
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < chain->n; i++) {
+        const struct transform *t = &chain->at[i];
+        size_t in = t->spec.d_in * sizeof(float), out = t->spec.d_out * sizeof(float);
+        bytes += (t->a ? transform_a_bytes(t) : 0) + (t->back ? transform_a_bytes(t) : 0) +
+                 (t->b ? out : 0) + (t->origin ? in : 0) + (t->values ? in : 0) +
+                 rotation_held(&t->rotation);
+    }
+    return bytes;
+}
+
 /* ---- as bytes ---------------------------------------------------------------------------------------- */
 
 #define CHAIN_HEAD 8u

@@ -6,7 +6,7 @@
  *                       4 b          d_out
  *                       8 origin     d_in             PCA
  *                      16 variances  d_in             PCA
- *                      32 PCA with whitening    64 PCA with rotation    128 trained    256 PCA through 0: no b
+ *                      32 PCA with whitening    64 PCA with rotation    128 trained    256 PCA through 0, without b and origin; OPQ through 0
  *     a chain         u32 n, u32 d, then n transforms
  *
  * A way back that is A's transpose is made again, not kept; so is one that transform_set found. ROTATION keeps its matrix,
@@ -52,8 +52,8 @@ static float *array_of(const struct transform *t, unsigned flag) {
 static unsigned arrays_kept(const struct transform_spec *spec) {
     switch (spec->kind) {
     case TRANSFORM_PCA:
-        return TRANSFORM_A | TRANSFORM_ORIGIN | TRANSFORM_VALUES |
-               (spec->through_0 ? 0u : (unsigned)TRANSFORM_B) |
+        return TRANSFORM_A | TRANSFORM_VALUES |
+               (spec->through_0 ? 0u : TRANSFORM_B | (unsigned)TRANSFORM_ORIGIN) |
                (spec->whiten ? (unsigned)TRANSFORM_BACK : 0u);
     case TRANSFORM_CENTRE: return TRANSFORM_B;
     case TRANSFORM_NORMALISE:
@@ -111,7 +111,8 @@ static int read_head(struct transform_spec *spec, unsigned *flags, const uint8_t
                     head[0], head[1], head[2], head[3]);
     if (*flags & FLAG_TRAINED) kept = arrays_kept(spec);
     if (spec->kind == TRANSFORM_LINEAR && kept) kept |= arrays & TRANSFORM_B;
-    bool pca_only = spec->kind == TRANSFORM_PCA || !(*flags & (FLAG_WHITEN | FLAG_ROTATE | FLAG_0));
+    bool pca_only = spec->kind == TRANSFORM_PCA || !(*flags & (FLAG_WHITEN | FLAG_ROTATE));
+    pca_only &= spec->kind == TRANSFORM_PCA || spec->kind == TRANSFORM_OPQ || !spec->through_0;
     if (*flags > FLAGS_ALL || head[5] != 0 || arrays != kept || !pca_only)
         return FAIL(err, KITH_ECORRUPT, "a transform of kind %s with flags 0x%x",
                     transform_name(spec->kind), *flags);

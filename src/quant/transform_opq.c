@@ -67,6 +67,7 @@ static void lay_out(struct opq *opq) {
     size_t n_axes = opq->d_in < opq->dim ? opq->d_in : opq->dim, dim = opq->dim;
     opq->bytes = 0;
     opq->principal.n_axes = n_axes;
+    opq->principal.through_0 = opq->spec->through_0;
     opq->principal.axes = take(opq, n_axes * opq->d_in, sizeof(double));
     opq->principal.values = take(opq, opq->d_in, sizeof(double));
     opq->principal.mean = take(opq, opq->d_in, sizeof(float));

@@ -13,8 +13,7 @@ enum {
     TRANSFORM_VALUES = 16u,
 };
 
-bool transform_is_linear(enum transform_kind kind);                      /* kept as A and b */
-int transform_check(const struct transform_spec *spec, kith_error *err); /* as transform_init */
+bool transform_is_linear(enum transform_kind kind); /* kept as A and b */
 size_t transform_a_bytes(const struct transform *transform);
 /* The arrays of the flags, zeros; KITH_ENOMEM: then all arrays are gone. */
 int transform_alloc(struct transform *transform, unsigned flags, kith_error *err);
@@ -39,6 +38,7 @@ int transform_train_opq(struct transform *transform, const struct matrix_rows *r
 /* The mean of rows in f32, and the leading eigenvectors of their covariance and all its eigenvalues (falling, at least 0):
  * axes[n_axes][dim], values[dim] in double. */
 struct principal {
+    bool through_0; /* in: products about 0, and the mean is zeros */
     float *mean;
     size_t n_axes;
     double *axes, *values;

@@ -19,7 +19,7 @@ int transform_principal(const struct matrix_rows *rows, uint32_t threads, struct
     double *moment = mem_slab(owner, bytes);
     if (!moment) return FAIL(err, KITH_ENOMEM, "no memory for a covariance of dim %zu", dim);
     double *mean = moment + dim * dim;
-    matrix_mean(rows, threads, mean);
+    if (!out->through_0) matrix_mean(rows, threads, mean); /* else zeros, as it was made */
     for (size_t i = 0; i < dim; i++) out->mean[i] = (float)mean[i];
     int code = matrix_moment(rows, NULL, out->mean, threads, moment, owner, err);
     if (code == KITH_OK)
@@ -60,19 +60,6 @@ static int rotate_axes(size_t n, size_t dim, const float *rotation, float *rows,
     return KITH_OK;
 }
 
-/* The way back of a map that the mean was not taken from: rows of back y lie in a subspace, and what the mean has outside
- * of it, origin - back A origin, is added. */
-static int leave_mean(struct transform *t, kith_error *err) {
-    size_t in = t->spec.d_in, out = t->spec.d_out, bytes = (in + out) * sizeof(float);
-    float *inside = mem_new(t->owner, bytes), *there = inside + in;
-    if (!inside) return FAIL(err, KITH_ENOMEM, "no memory for a mean of dim %zu", in);
-    matrix_multiply(&(struct matrix_product){1, out, in, t->origin, t->a}, 1, there);
-    matrix_multiply(&(struct matrix_product){1, in, out, there, t->back}, 1, inside);
-    for (size_t i = 0; i < in; i++) t->origin[i] -= inside[i];
-    mem_free(t->owner, inside, bytes);
-    return KITH_OK;
-}
-
 static int finish(struct transform *t, const struct principal *p,
                   const struct quantizer_training *how, float *rotation, kith_error *err) {
     size_t in = t->spec.d_in, out = t->spec.d_out;
@@ -85,7 +72,7 @@ static int finish(struct transform *t, const struct principal *p,
     scale_axes(p, in, t->spec.whiten, false, t->a);
     if (rotate) TRY(rotate_axes(out, in, rotation, t->a, how, t->owner, err));
     for (size_t i = 0; i < in; i++) t->values[i] = (float)p->values[i];
-    if (t->spec.through_0) return leave_mean(t, err);
+    if (t->spec.through_0) return KITH_OK;
     matrix_multiply(&(struct matrix_product){1, out, in, p->mean, t->a}, 1, t->b);
     for (size_t i = 0; i < out; i++) t->b[i] = -t->b[i];
     return KITH_OK;
@@ -94,15 +81,18 @@ static int finish(struct transform *t, const struct principal *p,
 int transform_train_pca(struct transform *t, const struct matrix_rows *rows,
                         const struct quantizer_training *how, kith_error *err) {
     size_t in = t->spec.d_in, out = t->spec.d_out;
-    unsigned arrays = TRANSFORM_A | TRANSFORM_BACK | TRANSFORM_ORIGIN | TRANSFORM_VALUES;
-    TRY(transform_alloc(t, arrays | (t->spec.through_0 ? 0u : (unsigned)TRANSFORM_B), err));
-    size_t bytes = (out * in + in) * sizeof(double) + out * out * sizeof(float);
+    unsigned arrays = TRANSFORM_A | TRANSFORM_BACK | TRANSFORM_VALUES;
+    if (!t->spec.through_0) arrays |= TRANSFORM_B | TRANSFORM_ORIGIN;
+    TRY(transform_alloc(t, arrays, err));
+    size_t bytes = (out * in + in) * sizeof(double) + (out * out + in) * sizeof(float);
     double *axes = mem_slab(t->owner, bytes);
     if (!axes) return FAIL(err, KITH_ENOMEM, "no memory for %zu axes of dim %zu", out, in);
     struct principal p = {
-        .mean = t->origin, .n_axes = out, .axes = axes, .values = axes + out * in};
+        .through_0 = t->spec.through_0, .n_axes = out, .axes = axes, .values = axes + out * in};
+    float *rotation = (float *)(p.values + in);
+    p.mean = t->origin ? t->origin : rotation + out * out;
     int code = transform_principal(rows, how->threads, &p, t->owner, err);
-    if (code == KITH_OK) code = finish(t, &p, how, (float *)(p.values + in), err);
+    if (code == KITH_OK) code = finish(t, &p, how, rotation, err);
     mem_slab_free(t->owner, axes, bytes);
     return code;
 }

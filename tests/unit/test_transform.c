@@ -217,6 +217,7 @@ static const struct transform_spec every[] = {
     {.kind = TRANSFORM_PCA, .d_in = 24, .d_out = 10, .through_0 = true},
     {.kind = TRANSFORM_PCA, .d_in = 24, .d_out = 9, .whiten = true, .through_0 = true},
     {.kind = TRANSFORM_HADAMARD, .d_in = 24, .d_out = 64, .seed = 11},
+    {.kind = TRANSFORM_OPQ, .d_in = 24, .d_out = 12, .m = 3, .seed = 6, .through_0 = true},
 };
 #define N_EVERY (sizeof every / sizeof *every)
 
