@@ -104,6 +104,21 @@ static const struct {
 } texts[] = {
     {"json", "values",
      "{\"a\":[1,-2.5e3,18446744073709551615,\"x\\u00e9\\n\"],\"b\":{\"c\":null,\"d\":[true,false]}}"},
+    {"filter", "clauses",
+     "{\"must\":{\"key\":\"a\",\"match\":{\"any\":[1,\"x\"]}},\"should\":[],\"must_not\":[{\"has_id\":[1,\"b\"]}],"
+     "\"min_should\":{\"conditions\":[{\"is_null\":{\"key\":\"b\"}}],\"min_count\":1}}\n{\"a\":[1],\"b\":null}"},
+    {"filter", "ranges",
+     "{\"must\":[{\"key\":\"a[]\",\"range\":{\"lt\":1.5}},{\"key\":\"t\",\"range\":{\"gte\":\"2024-01-01\"}},"
+     "{\"key\":\"a\",\"values_count\":{\"gt\":0}},{\"key\":\"a\",\"compare\":{\"lte\":\"b.c\"}}]}\n"
+     "{\"a\":[1,2.5],\"t\":\"2024-05-06T07:08:09Z\",\"b\":{\"c\":3}}"},
+    {"filter", "texts",
+     "{\"should\":[{\"key\":\"a\",\"match\":{\"regex\":\"[ab]+c?\"}},{\"key\":\"a\",\"match\":{\"text_any\":\"x y\"}},"
+     "{\"key\":\"a\",\"match\":{\"prefix\":\"ab\"}},{\"nested\":{\"key\":\"n\",\"filter\":{}}},{\"has_vector\":\"image\"}]}"
+     "\n{\"a\":\"abc\",\"n\":[{}]}"},
+    {"filter", "places",
+     "{\"must\":[{\"key\":\"g\",\"geo_radius\":{\"center\":{\"lon\":1,\"lat\":2},\"radius\":1e6}},{\"key\":\"g\","
+     "\"geo_bounding_box\":{\"top_left\":{\"lon\":0,\"lat\":3},\"bottom_right\":{\"lon\":3,\"lat\":0}}},"
+     "{\"slice\":{\"total\":2,\"index\":1}}]}\n{\"g\":{\"lon\":1,\"lat\":2}}"},
     {"json", "deep", "[[],{},\"\",0,{\"k\":\"v\",\"l\":{\"m\":[{\"n\":1e308}]}}]"},
 };
 
