@@ -155,12 +155,14 @@ KITH_API int kith_index_add(kith_index *index, size_t n, const float *rows, cons
 
 /* Learn what the index needs before it codes rows: an index of inverted lists its centres and codes. Without this call it
  * learns from its own rows, once it has 16 a list; until then it scans them. Others need no training, and return at once.
+ * Called again, it learns anew: from what is given, or with n = 0 from its own rows. Lists also learn anew by themselves,
+ * inside the add or update after which they no longer fit their rows (docs/limits.md); the number of lists stays.
  *   Shape    rows[n][dim] f32, like the rows that will be added; at least as many as there are lists (256 a list are
- *            looked at). Rows that the index already has are coded.
- *   Threads  as kith_index_add.
- *   Cost     ten passes of k-means over 256 rows a list.
- *   Errors   KITH_EINVAL too few rows, or trained already; KITH_ENONFINITE, KITH_ERANGE (err->at: row), KITH_ENOMEM,
- *            KITH_EREADONLY; the index is unchanged after any of them. */
+ *            looked at). Rows that the index already has are coded; where no originals are kept, from their codes.
+ *   Threads  as kith_index_add; searches go on, with the lists as they were.
+ *   Cost     ten passes of k-means over 256 rows a list; all lists a second time while they are made anew.
+ *   Errors   KITH_EINVAL too few rows; KITH_ENONFINITE, KITH_ERANGE (err->at: row), KITH_ENOMEM, KITH_EREADONLY; the index
+ *            is unchanged after any of them. */
 KITH_API int kith_index_train(kith_index *index, size_t n, const float *rows, const kith_work *work,
                               kith_error *err);
 

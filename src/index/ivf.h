@@ -70,11 +70,20 @@ struct ivf_coarse {
     struct kith_index *index;
 };
 
+/* How well lists fit what is in them (ivf_wear.c). Written by writers. */
+struct ivf_wear {
+    double loss, imbalance;    /* of what was learnt from */
+    double n_written, written; /* rows since, and the sum of their losses; halved now and then */
+    double placed;             /* the sum of the last ivf_place_rows */
+    uint32_t n_recent;         /* rows written since the lists were looked at */
+};
+
 struct ivf_model {
     uint32_t nlist;
     struct ivf_coarse coarse;
     struct ivf_code code;
     uint64_t trained_n; /* rows it was trained on */
+    struct ivf_wear wear;
     _Atomic(struct ivf_list *) list[];
 };
 
@@ -198,13 +207,30 @@ int ivf_model_train(struct ivf_model **out, const struct ivf *ivf, const struct 
  * Replaced versions are freed after a grace period where readers can see the model. */
 int ivf_place_rows(struct ivf *ivf, struct ivf_model *model, const struct kmeans_rows *x,
                    const uint32_t *row, const kith_work *work, kith_error *err);
-/* The vector of a row that is in a list or in the rows' store, decoded. In an epoch.
+/* Where a row is, in one version of its list; its vector decoded (KITH_ENOMEM). */
+struct ivf_spot {
+    const struct ivf_list *version;
+    uint32_t list, i;
+};
+int ivf_decode_spot(const struct ivf_model *model, size_t dim, const struct ivf_spot *spot,
+                    float *out, kith_error *err);
+/* The vector of a live row, which is in a list or in the rows' store. In an epoch.
  *   Errors   KITH_ECORRUPT in neither, as a damaged map may have it; KITH_ENOMEM. */
-int ivf_read_row(const struct ivf *ivf, const struct ivf_model *model, uint32_t row, float *out,
-                 kith_error *err);
+int ivf_read_row(const struct ivf *ivf, uint32_t row, float *out, kith_error *err);
 /* Take rows out of their lists; all or nothing. */
 int ivf_displace_rows(struct ivf *ivf, struct ivf_model *model, size_t n, const uint32_t *row,
                       kith_error *err);
+
+/* ---- ivf_wear.c: when lists are to be learnt anew ---------------------------------------------------- */
+
+/* How far x, as it is coded, is from the centre that was found at `dist`: 0 for a row on its centre. */
+double ivf_loss(kith_metric coarse, size_t dim, const float *x, float dist);
+/* Figures of a new model, from rows as they are coded. */
+int ivf_wear_learn(struct ivf_model *model, const struct ivf *ivf, const struct kmeans_rows *coded,
+                   kith_error *err);
+/* Count n rows that ivf_place_rows just placed, beside n_live others, and look at the lists if it is time: whether they are
+ * to be learnt anew. */
+bool ivf_is_worn(const struct ivf *ivf, size_t n, uint32_t n_live);
 
 /* ---- operations ---------------------------------------------------------------------------------- */
 

@@ -1,7 +1,8 @@
 /* The inverted lists' sections of an index file (docs/format.md): IVFM, and where the index is trained CENT, QNTZ, LSTN,
  * LROW, LCOD, LIOF.
  *
- * IVFM: u32 nlist, u32 state, u32 plain code kind or that a quantizer codes, u32 bytes of a code, u64 rows trained on.
+ * IVFM: u32 nlist, u32 state, u32 plain code kind or that a quantizer codes, u32 bytes of a code, u64 rows trained on; how worn
+ * lists are (ivf_wear.c): f64 loss, f64 imbalance, f64 rows written, f64 sum of their losses, u32 rows since the last look, u32 0.
  * CENT: nlist x dim f32. QNTZ: the quantizer's model. LSTN: u32 rows a list. LROW: their numbers, list by list. LCOD: their
  * codes, list by list, each list at a multiple of 64 and chunk behind chunk. LIOF: u32 a row, its list.
  * A map borrows row numbers and codes, so that opening costs by lists and chunks, not by rows; row numbers are looked at
@@ -24,6 +25,8 @@
 struct meta {
     uint32_t nlist, state, kind, row_bytes;
     uint64_t trained_n;
+    double loss, imbalance, n_written, written; /* struct ivf_wear */
+    uint32_t n_recent, zero;
 };
 /* WHOLE: codes are of whole vectors, not of residuals; EXACT: they are scored exactly, and not kept in blocks. */
 enum { STATE_TRAINED = 1, STATE_WHOLE = 2, STATE_EXACT = 4, STATE_ALL = 7 };
@@ -98,6 +101,14 @@ static int save_codes(const struct ivf *ivf, const struct ivf_model *model,
     return KITH_OK;
 }
 
+static void put_wear(const struct ivf_wear *wear, struct meta *meta) {
+    meta->loss = wear->loss;
+    meta->imbalance = wear->imbalance;
+    meta->n_written = wear->n_written;
+    meta->written = wear->written;
+    meta->n_recent = wear->n_recent;
+}
+
 int ivf_save(const struct kith_index *index, struct file_sections *out, kith_error *err) {
     const struct ivf *ivf = ivf_of(index);
     const struct ivf_model *model = ivf_model_of(ivf);
@@ -110,6 +121,7 @@ int ivf_save(const struct kith_index *index, struct file_sections *out, kith_err
         meta.kind = code->quantizer ? CODE_QUANTIZED : (uint32_t)code->plain.kind;
         meta.row_bytes = (uint32_t)code->row_bytes;
         meta.trained_n = model->trained_n;
+        put_wear(&model->wear, &meta);
     }
     TRY(file_sections_put(out, TAG_META, &meta, sizeof meta, err));
     if (!model) return KITH_OK;
@@ -244,6 +256,11 @@ int ivf_load(struct kith_index *index, const struct index_file *file, kith_error
     }
     model->code = how;
     model->trained_n = meta.trained_n;
+    model->wear = (struct ivf_wear){.loss = meta.loss,
+                                    .imbalance = meta.imbalance,
+                                    .n_written = meta.n_written,
+                                    .written = meta.written,
+                                    .n_recent = meta.n_recent};
     atomic_store_explicit(&ivf->model, model, memory_order_release); /* freed with the index */
     return load_lists(ivf, model, file, err);
 }

@@ -178,6 +178,7 @@ int ivf_model_train(struct ivf_model **out, const struct ivf *ivf, const struct 
     model->code = how;
     model->trained_n = x->n;
     TRY_DONE(how.quantizer ? learn_code(model, &rows, work, owner, err) : KITH_OK);
+    TRY_DONE(ivf_wear_learn(model, ivf, &rows, err));
     *out = model;
 done:
     mem_free(owner, centres, bytes);

@@ -27,6 +27,7 @@ struct placing {
     uint8_t *scratch; /* scratch_bytes a worker */
     size_t scratch_bytes;
     uint32_t *nearest;
+    float *loss;     /* a row */
     uint32_t *order; /* places in x, by list */
     struct edit *edits;
     uint32_t n_edits;
@@ -73,6 +74,10 @@ static void find_nearest(void *context, uint32_t worker, size_t begin, size_t en
     int code = ivf_coarse_find(&placing->model->coarse, end - begin, x, &found,
                                (uint8_t *)x + vectors_bytes(placing), &err);
     if (code != KITH_OK) fail_once(placing, code, &err);
+    kith_metric metric = ivf_coarse_metric(placing->ivf->index.rows.config.metric);
+    for (size_t i = begin; i < end; i++)
+        placing->loss[i] =
+            (float)ivf_loss(metric, placing->dim, x + (i - begin) * placing->dim, dist[i - begin]);
 }
 
 /* Places of x by list, each list's in rising order, and an edit for each list that gets some. */
@@ -177,9 +182,12 @@ static int place(struct placing *placing, uint32_t threads, kith_error *err) {
         drop_versions(ivf, placing->model, placing->edits, placing->n_edits);
         return code;
     }
-    for (size_t i = 0; i < placing->n; i++)
+    placing->model->wear.placed = 0;
+    for (size_t i = 0; i < placing->n; i++) {
+        placing->model->wear.placed += (double)placing->loss[i];
         atomic_store_explicit(ivf_place(ivf, placing->row[i]), placing->nearest[i],
                               memory_order_relaxed);
+    }
     publish_versions(ivf, placing->model, placing->edits, placing->n_edits);
     return KITH_OK;
 }
@@ -196,13 +204,15 @@ int ivf_place_rows(struct ivf *ivf, struct ivf_model *model, const struct kmeans
     placing.scratch_bytes = bits_round_up(
         vectors_bytes(&placing) + ivf_coarse_bytes(&model->coarse, placing.piece, 1), 64);
     size_t nearest_at = threads * placing.scratch_bytes;
-    size_t order_at = nearest_at + x->n * sizeof(uint32_t);
+    size_t loss_at = nearest_at + x->n * sizeof(uint32_t);
+    size_t order_at = loss_at + x->n * sizeof(float);
     size_t edits_at = bits_round_up(order_at + x->n * sizeof(uint32_t), 64);
     size_t bytes = edits_at + edits * sizeof(struct edit);
     uint8_t *memory = mem_new(owner, bytes);
     if (!memory) return FAIL(err, KITH_ENOMEM, "no memory to place %zu rows in lists", x->n);
     placing.scratch = memory;
     placing.nearest = (uint32_t *)(void *)(memory + nearest_at);
+    placing.loss = (float *)(void *)(memory + loss_at);
     placing.order = (uint32_t *)(void *)(memory + order_at);
     placing.edits = (struct edit *)(void *)(memory + edits_at);
     int code = place(&placing, threads, err);
@@ -275,30 +285,53 @@ int ivf_displace_rows(struct ivf *ivf, struct ivf_model *model, size_t n, const 
 
 /* ---- looking --------------------------------------------------------------------------------------------- */
 
-static int read_listed(const struct ivf *ivf, const struct ivf_model *model, uint32_t row,
-                       float *out, kith_error *err) {
-    uint32_t at = atomic_load_explicit(ivf_place(ivf, row), memory_order_relaxed), i = 0;
-    const struct ivf_list *list = at < model->nlist ? ivf_list_of(model, at) : NULL;
-    while (list && i < list->n && list->chunk[i / IVF_CHUNK].row[i % IVF_CHUNK] != row) i++;
-    if (!list || i == list->n)
-        return FAIL_AT(err, KITH_ECORRUPT, row, "row %u is in no list (invariant 1)", row);
-    size_t dim = ivf->index.rows.config.dim, code_at = bits_round_up(dim * sizeof(float), 64);
+/* The place of a row in a version of a list, or ROW_NONE. */
+static uint32_t find_in(const struct ivf_list *list, uint32_t row) {
+    for (uint32_t i = 0; list && i < list->n; i++)
+        if (list->chunk[i / IVF_CHUNK].row[i % IVF_CHUNK] == row) return i;
+    return ROW_NONE;
+}
+
+static bool find_spot(const struct ivf_model *model, uint32_t list, uint32_t row,
+                      struct ivf_spot *spot) {
+    *spot = (struct ivf_spot){.list = list, .version = ivf_list_of(model, list)};
+    spot->i = find_in(spot->version, row);
+    return spot->i != ROW_NONE;
+}
+
+/* In the list that list_of names; while lists are learnt anew that may be the other model's, and all are looked at. */
+static bool find_row(const struct ivf *ivf, const struct ivf_model *model, uint32_t row,
+                     struct ivf_spot *spot) {
+    uint32_t list = atomic_load_explicit(ivf_place(ivf, row), memory_order_relaxed);
+    if (list < model->nlist && find_spot(model, list, row, spot)) return true;
+    for (list = 0; list < model->nlist; list++)
+        if (find_spot(model, list, row, spot)) return true;
+    return false;
+}
+
+int ivf_decode_spot(const struct ivf_model *model, size_t dim, const struct ivf_spot *spot,
+                    float *out, kith_error *err) {
+    size_t code_at = bits_round_up(dim * sizeof(float), 64);
+    const struct ivf_chunk *chunk = &spot->version->chunk[spot->i / IVF_CHUNK];
     uint8_t *scratch = mem_new(NULL, code_at + model->code.row_bytes);
-    if (!scratch) return FAIL(err, KITH_ENOMEM, "no memory to decode row %u", row);
+    if (!scratch) return FAIL(err, KITH_ENOMEM, "no memory to decode a row of list %u", spot->list);
     float *centre = (float *)(void *)scratch;
-    ivf_centre(model, at, centre);
-    ivf_code_unpack(&model->code, list->chunk[i / IVF_CHUNK].codes, i % IVF_CHUNK,
-                    scratch + code_at);
+    ivf_centre(model, spot->list, centre);
+    ivf_code_unpack(&model->code, chunk->codes, spot->i % IVF_CHUNK, scratch + code_at);
     ivf_code_decode(&model->code, dim, scratch + code_at, centre, out);
     mem_free(NULL, scratch, code_at + model->code.row_bytes);
     return KITH_OK;
 }
 
-int ivf_read_row(const struct ivf *ivf, const struct ivf_model *model, uint32_t row, float *out,
-                 kith_error *err) {
+int ivf_read_row(const struct ivf *ivf, uint32_t row, float *out, kith_error *err) {
     const struct store *store = rows_store(&ivf->index.rows);
-    if (store_is_bare(store)) /* then there is a model */
-        return read_listed(ivf, model ? model : ivf_model_of(ivf), row, out, err);
-    code_decode(store_exact_code(store), store_exact_row(store, row), out);
-    return KITH_OK;
+    if (!store_is_bare(store)) {
+        code_decode(store_exact_code(store), store_exact_row(store, row), out);
+        return KITH_OK;
+    }
+    const struct ivf_model *model = ivf_model_of(ivf); /* which there is */
+    struct ivf_spot spot;
+    if (!find_row(ivf, model, row, &spot))
+        return FAIL_AT(err, KITH_ECORRUPT, row, "row %u is in no list (invariant 1)", row);
+    return ivf_decode_spot(model, ivf->index.rows.config.dim, &spot, out, err);
 }

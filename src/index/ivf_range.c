@@ -74,5 +74,5 @@ int ivf_range(struct kith_index *index, const struct search_call *call, const fl
 }
 
 int ivf_reconstruct(const struct kith_index *index, uint32_t row, float *out, kith_error *err) {
-    return ivf_read_row(ivf_of(index), NULL, row, out, err);
+    return ivf_read_row(ivf_of(index), row, out, err);
 }

@@ -15,7 +15,8 @@ static uint32_t *new_numbers(struct ivf *ivf, size_t n, kith_error *err) {
 struct source {
     const struct ivf *ivf;
     const struct ivf_model *old;
-    uint32_t *row; /* numbers of all */
+    uint32_t *row;         /* numbers of all */
+    uint32_t *place, used; /* where the lists have the only vectors: a row's place in its list */
     size_t n_live, n;
     const float *x; /* of the new ones */
 };
@@ -23,10 +24,33 @@ struct source {
 static void read_source(void *context, size_t i, float *out) {
     const struct source *source = context;
     size_t dim = source->ivf->index.rows.config.dim;
-    if (i >= source->n_live)
+    if (i >= source->n_live) {
         memcpy(out, source->x + (i - source->n_live) * dim, dim * sizeof *out);
-    else
-        (void)ivf_read_row(source->ivf, source->old, source->row[i], out, NULL);
+    } else if (!source->place) {
+        (void)ivf_read_row(source->ivf, source->row[i], out, NULL);
+    } else {
+        uint32_t row = source->row[i];
+        struct ivf_spot spot = {.i = source->place[row]};
+        spot.list = atomic_load_explicit(ivf_place(source->ivf, row), memory_order_relaxed);
+        spot.version = ivf_list_of(source->old, spot.list);
+        (void)ivf_decode_spot(source->old, dim, &spot, out, NULL);
+    }
+}
+
+static int find_places(struct source *source, struct ivf *ivf, kith_error *err) {
+    source->place = new_numbers(ivf, source->used, err);
+    if (!source->place) return KITH_ENOMEM;
+    for (uint32_t list = 0; list < source->old->nlist; list++) {
+        const struct ivf_list *version = ivf_list_of(source->old, list);
+        for (uint32_t i = 0; version && i < version->n; i++)
+            source->place[version->chunk[i / IVF_CHUNK].row[i % IVF_CHUNK]] = i;
+    }
+    return KITH_OK;
+}
+
+static void source_deinit(struct source *source, struct mem_account *owner) {
+    mem_free(owner, source->row, source->n * sizeof *source->row);
+    if (source->place) mem_free(owner, source->place, source->used * sizeof *source->place);
 }
 
 static int source_init(struct source *source, struct ivf *ivf, size_t n, const float *x,
@@ -34,29 +58,38 @@ static int source_init(struct source *source, struct ivf *ivf, size_t n, const f
     const struct rows *rows = &ivf->index.rows;
     uint32_t used = atomic_load_explicit(&rows->n, memory_order_acquire);
     uint32_t n_live = atomic_load_explicit(&rows->n_live, memory_order_acquire);
-    *source = (struct source){.ivf = ivf, .old = ivf_model_of(ivf), .x = x, .n = n_live + n};
+    *source = (struct source){
+        .ivf = ivf, .old = ivf_model_of(ivf), .x = x, .n = n_live + n, .used = used};
     source->row = new_numbers(ivf, source->n, err);
     if (!source->row) return KITH_ENOMEM;
     for (uint32_t i = 0; i < used; i++)
         if (rows_is_live(rows, i)) source->row[source->n_live++] = i;
     if (n) memcpy(source->row + n_live, row, n * sizeof *row);
-    return KITH_OK;
+    int code = store_is_bare(rows_store(rows)) ? find_places(source, ivf, err) : KITH_OK;
+    if (code != KITH_OK) source_deinit(source, &ivf->index.mem);
+    return code;
 }
 
-/* Replace the model (or make the first one) and place all rows in it: live ones and n new ones. Learns from `given`, or
- * where that is NULL from those rows. */
+/* What a new model learns from: `given`, or where that is NULL all rows; the centres stay where `keep` is set. */
+struct relearning {
+    const struct kmeans_rows *given;
+    bool keep;
+};
+
+/* Replace the model (or make the first one) and place all rows in it: live ones and n new ones. */
 static int remake(struct ivf *ivf, size_t n, const float *x, const uint32_t *row,
-                  const struct kmeans_rows *given, const kith_work *work, kith_error *err) {
+                  const struct relearning *how, const kith_work *work, kith_error *err) {
     struct mem_account *owner = &ivf->index.mem;
     struct ivf_model *model = NULL, *old = ivf_model_of(ivf);
     struct source source;
     TRY(source_init(&source, ivf, n, x, row, err));
     const struct kmeans_rows all = {
         .n = source.n, .dim = ivf->index.rows.config.dim, .read = read_source, .context = &source};
-    const struct ivf_lesson lesson = {.x = given ? given : &all, .placed = &all, .old = old};
+    const struct ivf_lesson lesson = {
+        .x = how->given ? how->given : &all, .placed = &all, .old = how->keep ? old : NULL};
     int code = ivf_model_train(&model, ivf, &lesson, work, err);
     if (code == KITH_OK) code = ivf_place_rows(ivf, model, &all, source.row, work, err);
-    mem_free(owner, source.row, source.n * sizeof *source.row);
+    source_deinit(&source, owner);
     if (code != KITH_OK) {
         ivf_model_free(model, owner);
         return code;
@@ -72,7 +105,7 @@ int ivf_rebuild(struct kith_index *index, kith_error *err) {
     const kith_work work = KITH_WORK_INIT;
     struct ivf *ivf = ivf_of(index);
     pthread_mutex_lock(&ivf->writers);
-    int code = remake(ivf, 0, NULL, NULL, NULL, &work, err);
+    int code = remake(ivf, 0, NULL, NULL, &(struct relearning){.keep = true}, &work, err);
     pthread_mutex_unlock(&ivf->writers);
     return code;
 }
@@ -120,9 +153,8 @@ int ivf_train(struct kith_index *index, size_t n, const float *x, const kith_wor
     struct ivf *ivf = ivf_of(index);
     const struct kmeans_rows given = {.n = n, .dim = index->rows.config.dim, .values = x};
     pthread_mutex_lock(&ivf->writers);
-    int code = ivf_model_of(ivf) ? FAIL(err, KITH_EINVAL, "the index is trained, on %llu rows",
-                                        (unsigned long long)ivf_model_of(ivf)->trained_n)
-                                 : remake(ivf, 0, NULL, NULL, &given, work, err);
+    int code =
+        remake(ivf, 0, NULL, NULL, &(struct relearning){.given = n ? &given : NULL}, work, err);
     if (code == KITH_OK) let_go(ivf);
     pthread_mutex_unlock(&ivf->writers);
     return code;
@@ -133,8 +165,8 @@ size_t ivf_rows_to_train(const struct ivf *ivf) {
     return ivf->list_code == CODE_QUANTIZED && n < IVF_QUANTIZE_ROWS ? IVF_QUANTIZE_ROWS : n;
 }
 
-/* Pending rows into lists, training first where now there are enough rows, or coding all anew where the lists hold bytes
- * and these are not. */
+/* Pending rows into lists, training first where now there are enough rows or the lists are worn, or coding all anew where
+ * the lists hold bytes and these are not. */
 static int place_new(struct ivf *ivf, size_t n, const float *x, const uint32_t *row,
                      const kith_work *work, kith_error *err) {
     struct ivf_model *model = ivf_model_of(ivf);
@@ -142,12 +174,17 @@ static int place_new(struct ivf *ivf, size_t n, const float *x, const uint32_t *
     if (!model) {
         size_t total = atomic_load_explicit(&ivf->index.rows.n_live, memory_order_acquire) + n;
         if (total < ivf_rows_to_train(ivf)) return KITH_OK;
-        return remake(ivf, n, x, row, NULL, work, err);
+        return remake(ivf, n, x, row, &(struct relearning){0}, work, err);
     }
     bool bytes = !model->code.quantizer && model->code.plain.kind == CODE_U8;
-    if (bytes && !code_is_integral(n * dim, x)) return remake(ivf, n, x, row, NULL, work, err);
+    if (bytes && !code_is_integral(n * dim, x))
+        return remake(ivf, n, x, row, &(struct relearning){.keep = true}, work, err);
     const struct kmeans_rows given = {.n = n, .dim = dim, .values = x};
-    return ivf_place_rows(ivf, model, &given, row, work, err);
+    TRY(ivf_place_rows(ivf, model, &given, row, work, err));
+    /* Worn lists are learnt anew while the new rows are at hand as they are; short memory: at a later write. */
+    if (ivf_is_worn(ivf, n, atomic_load_explicit(&ivf->index.rows.n_live, memory_order_acquire)))
+        (void)remake(ivf, n, x, row, &(struct relearning){0}, work, NULL);
+    return KITH_OK;
 }
 
 int ivf_add(struct kith_index *index, size_t n, const float *x, const int64_t *ids,

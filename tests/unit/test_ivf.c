@@ -126,8 +126,8 @@ static void test_exact_until_trained(void **state) {
     kith_index_stats_get(index, &stats);
     assert_int_equal(stats.lists, 64);
     assert_string_equal(stats.stored, "none");
-    assert_int_equal(kith_index_train(index, 100, rows.x, NULL, &err), KITH_EINVAL);
-    assert_non_null(strstr(err.text, "4500"));
+    assert_int_equal(kith_index_train(index, 63, rows.x, NULL, &err), KITH_EINVAL);
+    assert_non_null(strstr(err.text, "63"));
     assert_int_equal(kith_index_check(index, &err), KITH_OK);
     kith_index_free(flat);
     kith_index_free(index);
@@ -148,6 +148,79 @@ static void test_training_on_whole_numbers_rounds_no_row(void **state) {
     assert_same(&want, &got, "trained on whole numbers");
     vectors_free(&whole);
     kith_index_free(index);
+}
+
+static void *file_of(const kith_index *index, size_t *n) {
+    char path[64];
+    kith_error err;
+    snprintf(path, sizeof path, "ivf-%ld.kith", (long)getpid());
+    assert_int_equal(kith_index_save(index, path, &err), KITH_OK);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    fseek(file, 0, SEEK_END);
+    *n = (size_t)ftell(file);
+    rewind(file);
+    void *bytes = malloc(*n);
+    assert_int_equal(fread(bytes, 1, *n, file), *n);
+    fclose(file);
+    unlink(path);
+    return bytes;
+}
+
+/* From rows that are given, and from its own; the answers stay those of its rows. */
+static void test_learning_anew(void **state) {
+    static const char *const specs[] = {"IVF32,Flat", "IVF32,SQfp16", "IVF32,PQ12x4fs,Refine",
+                                        "IVF32_HNSW8,SQ8,Refine", "RaBitQ,Refine"};
+    struct vectors other = vectors_clustered(ROWS, DIM, 40, 0.4f, 4);
+    struct answers before, after;
+    kith_error err;
+    (void)state;
+    for (size_t s = 0; s < sizeof specs / sizeof *specs; s++) {
+        kith_index *index = make(specs[s], KITH_METRIC_L2);
+        ask(index, 1, 0, 1, &before);
+        assert_int_equal(kith_index_train(index, ROWS, other.x, NULL, &err), KITH_OK);
+        assert_int_equal(kith_index_check(index, &err), KITH_OK);
+        ask(index, 1, 0, 1, &after);
+        assert_same(&before, &after, specs[s]);
+        assert_int_equal(kith_index_train(index, 0, NULL, NULL, &err), KITH_OK);
+        assert_int_equal(kith_index_check(index, &err), KITH_OK);
+        ask(index, 1, 0, 1, &after);
+        assert_same(&before, &after, specs[s]);
+        assert_int_equal(kith_index_rows(index), ROWS);
+        kith_index_free(index);
+    }
+    vectors_free(&other);
+}
+
+/* Rows like none before, some at a time: the lists follow, by themselves, in the same way at any number of threads. */
+static void test_worn_lists_are_learnt_anew(void **state) {
+    struct vectors other = vectors_clustered(ROWS, DIM, 60, 0.4f, 9);
+    kith_work work = KITH_WORK_INIT;
+    size_t n[2];
+    void *bytes[2];
+    kith_error err;
+    (void)state;
+    for (size_t i = 0; i < ROWS * DIM; i++) other.x[i] += 3;
+    for (uint32_t threads = 1; threads <= 2; threads++) {
+        kith_index *index = make("IVF32,SQ8", KITH_METRIC_L2);
+        kith_index_stats stats;
+        kith_index_stats_get(index, &stats);
+        work.threads = threads;
+        for (size_t at = 0; at < ROWS; at += 500)
+            assert_int_equal(kith_index_add(index, 500, vectors_at(&other, at), NULL, &work, &err),
+                             KITH_OK);
+        assert_int_equal(kith_index_check(index, &err), KITH_OK);
+        kith_index_stats_get(index, &stats);
+        assert_int_equal(stats.lists, 32);
+        assert_true((double)stats.largest_list < 4 * stats.mean_list);
+        bytes[threads - 1] = file_of(index, &n[threads - 1]);
+        kith_index_free(index);
+    }
+    assert_int_equal(n[0], n[1]);
+    assert_memory_equal(bytes[0], bytes[1], n[0]);
+    free(bytes[0]);
+    free(bytes[1]);
+    vectors_free(&other);
 }
 
 /* Passes one id in `context`. */
@@ -188,7 +261,7 @@ static uint64_t bytes_of(const kith_index *index, const char *component) {
 static void test_replacing_all_leaves_nothing_behind(void **state) {
     kith_error err;
     struct vectors other = vectors_clustered(ROWS, DIM, 40, 0.4f, 4);
-    kith_index *index = make("IVF64,SQ8", KITH_METRIC_L2);
+    kith_index *index = make("IVF64,SQfp16", KITH_METRIC_L2);
     (void)state;
     uint64_t before = bytes_of(index, "lists");
     for (int round = 0; round < 6; round++) {
@@ -203,7 +276,7 @@ static void test_replacing_all_leaves_nothing_behind(void **state) {
         assert_int_equal(kith_index_check(index, &err), KITH_OK);
     }
     assert_true(bytes_of(index, "lists") < before + before / 10);
-    kith_index *fresh = make("IVF64,SQ8", KITH_METRIC_L2);
+    kith_index *fresh = make("IVF64,SQfp16", KITH_METRIC_L2);
     struct answers want, got;
     ask(fresh, 1, 64, 0, &want);
     ask(index, 1, 64, 0, &got);
@@ -211,23 +284,6 @@ static void test_replacing_all_leaves_nothing_behind(void **state) {
     vectors_free(&other);
     kith_index_free(index);
     kith_index_free(fresh);
-}
-
-static void *file_of(const kith_index *index, size_t *n) {
-    char path[64];
-    kith_error err;
-    snprintf(path, sizeof path, "ivf-%ld.kith", (long)getpid());
-    assert_int_equal(kith_index_save(index, path, &err), KITH_OK);
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    fseek(file, 0, SEEK_END);
-    *n = (size_t)ftell(file);
-    rewind(file);
-    void *bytes = malloc(*n);
-    assert_int_equal(fread(bytes, 1, *n, file), *n);
-    fclose(file);
-    unlink(path);
-    return bytes;
 }
 
 static void test_threads_make_the_same_file(void **state) {
@@ -284,6 +340,8 @@ int main(void) {
         cmocka_unit_test(test_all_lists_are_all_rows),
         cmocka_unit_test(test_exact_until_trained),
         cmocka_unit_test(test_training_on_whole_numbers_rounds_no_row),
+        cmocka_unit_test(test_learning_anew),
+        cmocka_unit_test(test_worn_lists_are_learnt_anew),
         cmocka_unit_test(test_filters_cost_no_results),
         cmocka_unit_test(test_replacing_all_leaves_nothing_behind),
         cmocka_unit_test(test_threads_make_the_same_file),
