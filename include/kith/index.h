@@ -101,9 +101,14 @@ typedef struct kith_search_params {
     uint64_t deadline_ns; /* give up this long after the call began; 0: never */
     kith_filter filter;
     uint32_t nprobe; /* inverted lists: how many are read (0: the root of their number) */
+    float
+        recall; /* above 0: in place of ef, nprobe and oversample, what gives this recall (kith/calibrate.h) */
 } kith_search_params;
-#define KITH_SEARCH_PARAMS_INIT \
-    { (uint32_t)sizeof(kith_search_params), 10u, 0u, 0.0f, 0, 1u, 0u, {NULL, 0u, NULL, NULL}, 0u }
+#define KITH_SEARCH_PARAMS_INIT                                                                 \
+    {                                                                                           \
+        (uint32_t)sizeof(kith_search_params), 10u, 0u, 0.0f, 0, 1u, 0u, {NULL, 0u, NULL, NULL}, \
+            0u, 0.0f                                                                            \
+    }
 
 /* Bytes of one component ("vectors", "codes", "links", …), of n at most KITH_MAX_COMPONENTS. */
 #define KITH_MAX_COMPONENTS 16
@@ -128,6 +133,8 @@ typedef struct kith_index_stats {
     uint64_t largest_list;
     uint64_t bytes;        /* all components, heap or map */
     uint64_t mapped_bytes; /* of these, in a mapped file: in memory as far as they were touched */
+    uint64_t calibrated_rows; /* when recall was measured; 0: it was not (kith/calibrate.h) */
+    uint64_t changed_rows;    /* added, removed or replaced since */
     uint32_t n_components;
     kith_component component[KITH_MAX_COMPONENTS];
     uint64_t heap_bytes; /* what the allocator gave the index: what memory_limit is compared with */
@@ -191,8 +198,8 @@ KITH_API int kith_index_update(kith_index *index, size_t n, const float *rows, c
  *   Threads  any number at once, beside adds and removes; sees every write that returned before the call.
  *   Cost     flat: one pass over the codes. Graph: about ef*M distances. No allocation, lock or system call a query
  *            after a thread's first calls, with threads = 1.
- *   Errors   KITH_EK k 0 or over the rows; KITH_EEMPTY; KITH_ENONFINITE, KITH_ERANGE (err->at: query); KITH_EINVAL ef or
- *            oversample out of range; KITH_EFILTER; KITH_EDEADLINE; KITH_ENOMEM. Outputs are undefined on KITH_EDEADLINE
+ *   Errors   KITH_ERECALL the recall asked for cannot be promised; KITH_EK k 0 or over the rows; KITH_EEMPTY; KITH_ENONFINITE, KITH_ERANGE (err->at: query); KITH_EINVAL ef,
+ *            oversample or recall out of range; KITH_EFILTER; KITH_EDEADLINE; KITH_ENOMEM. Outputs are undefined on KITH_EDEADLINE
  *            and KITH_ENOMEM, which come when queries may have been answered already, else untouched. */
 KITH_API int kith_index_search(const kith_index *index, size_t n, const float *queries,
                                const kith_search_params *params, int64_t *ids, float *dists,

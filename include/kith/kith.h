@@ -7,6 +7,7 @@
 #define KITH_KITH_H
 
 #include <kith/build.h>
+#include <kith/calibrate.h>
 #include <kith/error.h>
 #include <kith/eval.h>
 #include <kith/foreign.h>

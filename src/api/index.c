@@ -7,34 +7,14 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/arguments.h"
 #include "base/clock.h"
 #include "base/status.h"
 #include "base/thread.h"
-#include "index/index.h"
+#include "index/calibrate.h"
 #include "index/scan.h"
 
 #define EF_MAX 65536u
-
-/* Copy a caller's struct that begins with its size: an older caller's is shorter, and the rest keeps its defaults. */
-static int copy_sized(void *to, size_t to_bytes, const void *from, const char *what,
-                      kith_error *err) {
-    uint32_t size;
-    if (!from) return KITH_OK;
-    memcpy(&size, from, sizeof size);
-    if (size < sizeof size || size > to_bytes)
-        return FAIL(err, KITH_EINVAL, "%s.size is %" PRIu32 ", must be %zu: use its _INIT macro",
-                    what, size, to_bytes);
-    memcpy(to, from, size);
-    return KITH_OK;
-}
-
-static int read_work(const kith_work *given, kith_work *work, kith_error *err) {
-    *work = (kith_work)KITH_WORK_INIT;
-    TRY(copy_sized(work, sizeof *work, given, "kith_work", err));
-    if (work->threads == 0) work->threads = 1;
-    if (work->threads > THREAD_MAX) work->threads = THREAD_MAX;
-    return KITH_OK;
-}
 
 /* ---- life -------------------------------------------------------------------------------------- */
 
@@ -46,30 +26,12 @@ int kith_index_new(kith_index **out, size_t dim, kith_metric metric, const char 
         return FAIL(err, KITH_EDIM, "dimension %zu, must be 1 to %u", dim, KITH_MAX_DIM);
     if ((unsigned)metric > KITH_METRIC_L1)
         return FAIL(err, KITH_EINVAL, "metric %d is not known", (int)metric);
-    TRY(copy_sized(&options, sizeof options, given, "kith_index_options", err));
+    TRY(api_copy_sized(&options, sizeof options, given, "kith_index_options", err));
     options.size = sizeof options;
     return index_new(out, (uint32_t)dim, metric, spec, &options, err);
 }
 
 void kith_index_free(kith_index *index) { index_free(index); }
-
-/* Finite, and short enough for every distance to be finite. */
-static int check_vectors(const struct kith_index *index, size_t n, const float *x, const char *what,
-                         kith_error *err) {
-    size_t dim = index->rows.config.dim;
-    kern_pair_fn dot = kern_get()->pair[KITH_TYPE_F32][KERN_DOT];
-    for (size_t i = 0; i < n; i++) {
-        const float *row = x + i * dim;
-        if (dot(row, row, dim) <= FLT_MAX / 8) continue;
-        for (size_t j = 0; j < dim; j++)
-            if (!isfinite(row[j]))
-                return FAIL_AT(err, KITH_ENONFINITE, i, "%s %zu: element %zu is %g", what, i, j,
-                               (double)row[j]);
-        return FAIL_AT(err, KITH_ERANGE, i, "%s %zu: its squared length is over %g", what, i,
-                       (double)(FLT_MAX / 8));
-    }
-    return KITH_OK;
-}
 
 /* Where memory_limit refused: the sentence with the limit's numbers. */
 static int tell_limit(const struct kith_index *given, int code, kith_error *err) {
@@ -98,16 +60,23 @@ static int check_writable(const struct kith_index *index, size_t n, const void *
     return KITH_OK;
 }
 
+/* What a write of n rows came to; a calibration ages by those that were written. */
+static int changed(struct kith_index *index, size_t n, int code, kith_error *err) {
+    if (code != KITH_OK) return tell_limit(index, code, err);
+    atomic_fetch_add_explicit(&index->changed, n, memory_order_relaxed);
+    return KITH_OK;
+}
+
 int kith_index_add(kith_index *index, size_t n, const float *rows, const int64_t *ids,
                    const kith_work *given, kith_error *err) {
     kith_work work;
     struct kith_index *real, *fresh;
     TRY(check_writable(index, n, rows, err));
-    TRY(read_work(given, &work, err));
+    TRY(api_read_work(given, &work, err));
     if (n == 0) return KITH_OK;
     TRY(index_choose(index, n, &real, &fresh, err));
     int code = real->ops->add(real, n, rows, ids, &work, err);
-    if (code != KITH_OK) code = tell_limit(real, code, err);
+    code = changed(real, n, code, err);
     if (fresh) index_chose(index, fresh, code == KITH_OK);
     return code;
 }
@@ -116,8 +85,8 @@ int kith_index_train(kith_index *index, size_t n, const float *rows, const kith_
                      kith_error *err) {
     kith_work work;
     TRY(check_writable(index, n, rows, err));
-    TRY(read_work(given, &work, err));
-    TRY(check_vectors(index, n, rows, "row", err));
+    TRY(api_read_work(given, &work, err));
+    TRY(api_check_vectors(index->rows.config.dim, n, rows, "row", err));
     struct kith_index *real = index_real(index);
     return real->ops->train ? tell_limit(real, real->ops->train(real, n, rows, &work, err), err)
                             : KITH_OK;
@@ -127,7 +96,7 @@ int kith_index_remove(kith_index *index, size_t n, const int64_t *ids, kith_erro
     TRY(check_writable(index, n, ids, err));
     if (n == 0) return KITH_OK;
     struct kith_index *real = index_real(index);
-    return tell_limit(real, real->ops->remove(real, n, ids, err), err);
+    return changed(real, n, real->ops->remove(real, n, ids, err), err);
 }
 
 int kith_index_update(kith_index *index, size_t n, const float *rows, const int64_t *ids,
@@ -135,13 +104,13 @@ int kith_index_update(kith_index *index, size_t n, const float *rows, const int6
     kith_work work;
     TRY(check_writable(index, n, rows, err));
     if (n && !ids) return FAIL(err, KITH_EINVAL, "ids is NULL");
-    TRY(read_work(given, &work, err));
+    TRY(api_read_work(given, &work, err));
     if (n == 0) return KITH_OK;
     struct kith_index *real = index_real(index);
     if (!real->ops->update)
         return FAIL(err, KITH_EUNSUPPORTED, "a %s index cannot update, remove and add",
                     real->ops->kind);
-    return tell_limit(real, real->ops->update(real, n, rows, ids, &work, err), err);
+    return changed(real, n, real->ops->update(real, n, rows, ids, &work, err), err);
 }
 
 int kith_index_repair(kith_index *index, uint64_t *mended, kith_error *err) {
@@ -159,13 +128,18 @@ int kith_index_repair(kith_index *index, uint64_t *mended, kith_error *err) {
 static int read_params(const kith_search_params *given, uint64_t begin, kith_search_params *params,
                        struct search_call *call, kith_error *err) {
     *params = (kith_search_params)KITH_SEARCH_PARAMS_INIT;
-    TRY(copy_sized(params, sizeof *params, given, "kith_search_params", err));
+    TRY(api_copy_sized(params, sizeof *params, given, "kith_search_params", err));
     const kith_filter *filter = &params->filter;
     if (params->ef > EF_MAX)
         return FAIL(err, KITH_EINVAL, "ef %" PRIu32 ", at most %u", params->ef, EF_MAX);
     if (!(params->oversample >= 0 && params->oversample <= FLT_MAX))
         return FAIL(err, KITH_EINVAL, "oversample %g, must be 0 or more",
                     (double)params->oversample);
+    if (!(params->recall >= 0 && params->recall <= 1))
+        return FAIL(err, KITH_EINVAL, "recall %g, must be 0 to 1", (double)params->recall);
+    if (params->recall > 0 && (params->ef || params->nprobe || params->oversample > 0))
+        return FAIL(err, KITH_EINVAL, "recall %g is asked for, and an effort beside it",
+                    (double)params->recall);
     if (filter->bits && filter->pass)
         return FAIL(err, KITH_EFILTER, "a filter is a bit view or a callback, not both");
     if (!filter->bits && filter->n_bits)
@@ -182,6 +156,20 @@ static int read_params(const kith_search_params *given, uint64_t begin, kith_sea
     if (params->deadline_ns)
         call->deadline =
             params->deadline_ns > UINT64_MAX - begin ? UINT64_MAX : begin + params->deadline_ns;
+    return KITH_OK;
+}
+
+/* The effort that gives the recall asked for; what is exact already needs none. */
+static int take_effort(const struct kith_index *index, const kith_search_params *params,
+                       struct search_call *call, kith_error *err) {
+    struct effort effort;
+    bool exact = true;
+    if (call->exact) return KITH_OK;
+    TRY(index_effort(index, params->k, (double)params->recall, &effort, &exact, err));
+    call->ef = effort.ef;
+    call->nprobe = effort.nprobe;
+    call->oversample = effort.oversample;
+    call->exact = exact;
     return KITH_OK;
 }
 
@@ -261,7 +249,8 @@ int kith_index_search(const kith_index *given_index, size_t n, const float *quer
         return FAIL(err, KITH_EK,
                     "k is %" PRIu32 ", must be 1 to %" PRIu32 " here (%" PRIu32 " rows)", call.k,
                     k_max, rows);
-    TRY(check_vectors(index, n, queries, "query", err));
+    TRY(api_check_vectors(index->rows.config.dim, n, queries, "query", err));
+    if (params.recall > 0) TRY(take_effort(index, &params, &call, err));
     if (n == 0) return KITH_OK;
     struct search_job job = {index, &call, queries, ids, dists, err, KITH_OK};
     thread_for(params.threads, n, piece_of(index, &call, n, params.threads), search_part, &job);
@@ -352,7 +341,7 @@ int kith_index_range_search(const kith_index *given_index, size_t n, const float
     if (isnan(radius)) return FAIL(err, KITH_ENONFINITE, "the radius is not a number");
     struct kith_index *index = index_real(given_index);
     TRY(read_params(given, begin, &params, &call, err));
-    TRY(check_vectors(index, n, queries, "query", err));
+    TRY(api_check_vectors(index->rows.config.dim, n, queries, "query", err));
     struct range_job job = {.index = index, .call = &call, .queries = queries, .err = err};
     job.radius = code_unscore(index->rows.config.metric, radius);
     job.hits = mem_new(NULL, n * sizeof *job.hits);

@@ -119,6 +119,11 @@ static int flat_search(struct kith_index *index, const struct search_call *call,
     return scan_knn(&index->rows, call, n, queries, ids, dists, err);
 }
 
+static bool flat_scans(const struct kith_index *index) {
+    const struct store *store = rows_store(&index->rows);
+    return store->has_orig;
+}
+
 static void flat_stats(const struct kith_index *index, kith_index_stats *stats) {
     (void)index, (void)stats;
 }
@@ -154,6 +159,7 @@ const struct index_ops flat_ops = {
     .pause = flat_pause,
     .resume = flat_resume,
     .search = flat_search,
+    .scans = flat_scans,
     .stats = flat_stats,
     .check = flat_check,
     .repair = flat_repair,

@@ -182,6 +182,7 @@ struct graph_walk {
     uint32_t rows_n;               /* rows at or past this are not followed */
     uint64_t deadline;             /* 0: none */
     bool late;                     /* set when the deadline passed */
+    uint32_t hidden;               /* 1 + a row that is taken for seen; 0: none */
 };
 
 /* graph_walk.c
@@ -198,6 +199,11 @@ uint32_t walk_distinct(struct graph_walk *walk, uint32_t start, float start_dist
  * UINT32_MAX) after `budget` scored rows. */
 uint32_t walk_filtered(struct graph_walk *walk, const struct search_call *call, uint32_t start,
                        float start_dist, uint32_t ef, uint64_t budget);
+
+/* graph_hidden.c: rows that a row would be linked to were the hidden row, which it leads to, not there; at most 2m of
+ * them, none a link it has. Writes the context's scorer `other`. */
+uint32_t hidden_stand_ins(const struct graph_walk *walk, uint32_t row, uint32_t level,
+                          uint32_t *out);
 
 /* graph_prune.c: who chooses neighbours for the row `base`. */
 struct graph_prune {

@@ -158,7 +158,8 @@ static enum outcome search_slot(const struct plan *plan, uint32_t slot, const fl
                               .store = store,
                               .context = context,
                               .rows_n = rows_n,
-                              .deadline = call->deadline};
+                              .deadline = call->deadline,
+                              .hidden = call->hidden <= rows_n ? call->hidden : 0};
     scorer_set_query(&context->query, query);
     uint32_t start = walk_descend(&walk, (uint32_t)entry, (uint32_t)(entry >> 32), 0, &dist);
     if (call->filtered) {

@@ -61,6 +61,26 @@ static inline void gather_unseen(const struct graph_walk *walk, uint32_t row, ui
     }
 }
 
+/* A new mark, under which the hidden row is seen already. */
+static inline uint8_t fresh_mark(const struct graph_walk *walk) {
+    uint8_t mark = context_mark(walk->context);
+    if (walk->hidden) walk->context->visited[walk->hidden - 1] = mark;
+    return mark;
+}
+
+/* The unseen rows that stand for the hidden one among a row's links. Where they find no room, the row has enough links. */
+static void gather_stand_ins(const struct graph_walk *walk, uint32_t row, uint32_t level,
+                             uint8_t mark, struct unseen *unseen) {
+    uint32_t to[2 * GRAPH_MAX_M], n = hidden_stand_ins(walk, row, level, to);
+    uint8_t *visited = walk->context->visited;
+    for (uint32_t i = 0; i < n && unseen->n < 2 * GRAPH_MAX_M; i++) {
+        if (visited[to[i]] == mark) continue;
+        visited[to[i]] = mark;
+        unseen->row[unseen->n] = to[i];
+        unseen->at[unseen->n++] = segs_at(&walk->store->walk_rows, to[i]);
+    }
+}
+
 static bool deadline_passed(struct graph_walk *walk, uint32_t *countdown) {
     if (walk->deadline == 0 || --*countdown > 0) return false;
     *countdown = DEADLINE_EVERY;
@@ -74,10 +94,11 @@ uint32_t walk_descend(struct graph_walk *walk, uint32_t entry, uint32_t top, uin
     uint32_t best = entry;
     float best_dist = scorer_one(&walk->context->query, store_walk_row(walk->store, entry));
     for (uint32_t at = top; at > level; at--) {
-        uint8_t mark = context_mark(walk->context);
+        uint8_t mark = fresh_mark(walk);
         for (uint32_t from = ROW_NONE; from != best;) {
             from = best;
             gather_unseen(walk, from, at, mark, &near);
+            if (walk->hidden) gather_stand_ins(walk, from, at, mark, &near);
             scorer_list(&walk->context->query, near.at, near.n, near.dist);
             for (uint32_t i = 0; i < near.n; i++) {
                 if (near.dist[i] < best_dist) {
@@ -133,7 +154,7 @@ static inline uint32_t walk_beam(struct graph_walk *walk, uint32_t start, float 
     struct graph_context *context = walk->context;
     struct unseen near;
     graph_key *pool = context->pool;
-    uint8_t mark = context_mark(context);
+    uint8_t mark = fresh_mark(walk);
     uint32_t n = 1, cursor = 0, countdown = DEADLINE_EVERY;
     pool[0] = key_make(start_dist, start);
     context->visited[start] = mark;
@@ -144,6 +165,7 @@ static inline uint32_t walk_beam(struct graph_walk *walk, uint32_t start, float 
             ;
         if (cursor < n) prefetch_links(walk->graph, key_row(pool[cursor]), level);
         gather_unseen(walk, row, level, mark, &near);
+        if (walk->hidden) gather_stand_ins(walk, row, level, mark, &near);
         scorer_list(&context->query, near.at, near.n, near.dist);
         for (uint32_t i = 0; i < near.n; i++) {
             graph_key key = key_make(near.dist[i], near.row[i]);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "index/effort.h"
 #include "index/scan.h"
 
 #define AUTO_FLAT_ROWS 20000u /* from here on a graph is the better choice */
@@ -43,6 +44,7 @@ void index_free(struct kith_index *index) {
     index_free(atomic_load_explicit(&index->chosen, memory_order_acquire));
     pthread_mutex_destroy(&index->choosing);
     index->ops->deinit(index);
+    mem_free(&index->mem, atomic_load(&index->efforts), sizeof(struct effort_table));
     scan_deinit(&index->rows);
     rows_deinit(&index->rows);
     if (index->map.size) file_map_close(&index->map);
@@ -92,11 +94,24 @@ void index_put_component(kith_index_stats *stats, const char *name, uint64_t byt
     if (i == n) stats->n_components++;
 }
 
+static void calibration_stats(const struct kith_index *index, kith_index_stats *stats) {
+    struct epoch *epoch = (struct epoch *)(uintptr_t)&index->rows.epoch;
+    uint32_t slot = epoch_enter(epoch);
+    const struct effort_table *table = atomic_load_explicit(&index->efforts, memory_order_acquire);
+    if (table) {
+        stats->calibrated_rows = table->rows;
+        stats->changed_rows = atomic_load_explicit(&index->changed, memory_order_relaxed);
+        index_put_component(stats, "calibration", sizeof *table);
+    }
+    epoch_leave(epoch, slot);
+}
+
 void index_stats(const struct kith_index *index, kith_index_stats *stats) {
     *stats = (kith_index_stats){.spec = index->spec};
     rows_stats(&index->rows, stats);
     index->ops->stats(index, stats);
     index_put_component(stats, "scan scratch", scan_bytes(&index->rows));
+    calibration_stats(index, stats);
     index_put_component(stats, "object", index->object_bytes + sizeof(struct store));
     for (uint32_t i = 0; i < stats->n_components; i++) stats->bytes += stats->component[i].bytes;
     stats->heap_bytes =

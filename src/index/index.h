@@ -16,6 +16,7 @@
 struct search_call;
 struct scan_hits;
 struct rows_stream;
+struct effort_table;  /* a calibration, index/effort.h */
 struct index_file;    /* sections of an open file, index/file.h */
 struct file_sections; /* sections being written, index/file.h */
 
@@ -36,6 +37,8 @@ struct index_ops {
     /* One thread, n queries; inside distances out. */
     int (*search)(struct kith_index *index, const struct search_call *call, size_t n,
                   const float *queries, int64_t *ids, float *dists, kith_error *err);
+    /* Every search scans originals, so that its recall is 1. NULL: no. */
+    bool (*scans)(const struct kith_index *index);
     /* NULL: scan_range over the rows. */
     int (*range)(struct kith_index *index, const struct search_call *call, const float *query,
                  float radius, struct scan_hits *hits, kith_error *err);
@@ -64,7 +67,10 @@ struct kith_index {
     kith_index_options options;
     char spec[FACTORY_TEXT]; /* canonical */
     size_t object_bytes;
-    struct file_map map; /* when mapped */
+    _Atomic(struct effort_table *)
+        efforts;              /* the calibration, or NULL; read in an epoch of the rows */
+    _Atomic uint64_t changed; /* rows added, removed or replaced since */
+    struct file_map map;      /* when mapped */
     bool
         chooses; /* Auto: an empty flat index that at the first add makes `chosen` and from then on stands for it */
     _Atomic(struct kith_index *) chosen;

@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "base/status.h"
 #include "foreign/foreign.h"
+#include "index/calibrate.h"
 #include "index/file.h"
 #include "index/index.h"
 
@@ -40,7 +41,8 @@ int index_put_sections(const struct kith_index *index, struct file_sections *out
     memcpy(meta.spec, index->spec, sizeof meta.spec);
     TRY(file_sections_put(out, TAG_INDEX, &meta, meta_bytes(&meta), err));
     TRY(rows_save(&index->rows, out, err));
-    return index->ops->save(index, out, err);
+    TRY(index->ops->save(index, out, err));
+    return index_calibration_save(index, out, err);
 }
 
 int index_save(const struct kith_index *index, const char *path, kith_error *err) {
@@ -96,6 +98,7 @@ int index_load_sections(struct kith_index **out, const struct index_file *file, 
         return FAIL(err, KITH_ECORRUPT, "section INDX describes no index: \"%s\"", meta.spec);
     code = rows_load(&index->rows, file, err);
     if (code == KITH_OK) code = index->ops->load(index, file, err);
+    if (code == KITH_OK) code = index_calibration_load(index, file, err);
     if (code == KITH_OK && check) code = index->ops->check(index, err);
     if (code != KITH_OK) {
         index_free(index);

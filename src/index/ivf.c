@@ -71,6 +71,9 @@ static void list_stats(const struct ivf_model *model, bool lone, kith_index_stat
     put_component(stats, "centres", sizeof *model + ivf_coarse_memory(&model->coarse));
 }
 
+/* Not trained yet: the rows have the vectors. */
+static bool ivf_scans(const struct kith_index *index) { return !ivf_model_of(ivf_of(index)); }
+
 static void ivf_stats(const struct kith_index *index, kith_index_stats *stats) {
     const struct ivf *ivf = ivf_of(index);
     struct epoch *epoch = (struct epoch *)(uintptr_t)&index->rows.epoch;
@@ -101,6 +104,7 @@ const struct index_ops ivf_ops = {
     .pause = ivf_pause,
     .resume = ivf_resume,
     .search = ivf_search,
+    .scans = ivf_scans,
     .range = ivf_range,
     .reconstruct = ivf_reconstruct,
     .stats = ivf_stats,

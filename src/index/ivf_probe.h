@@ -61,7 +61,7 @@ static inline float probe_base(const struct probe *probe, float list_dist) {
 /* A mapped file may hold any row number. */
 static inline bool probe_may_return(const struct probe *probe, uint32_t row) {
     const struct rows *rows = &probe->ivf->index.rows;
-    return row < probe->n_rows && rows_is_live(rows, row) &&
+    return row < probe->n_rows && row + 1 != probe->call->hidden && rows_is_live(rows, row) &&
            (!probe->call->filtered || call_passes(probe->call, rows_id(rows, row)));
 }
 

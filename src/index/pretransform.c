@@ -144,6 +144,9 @@ static void inner_stats(const struct kith_index *inner, kith_index_stats *stats)
     stats->mapped_bytes += in.mapped_bytes;
 }
 
+/* Nothing was learnt yet: the rows have the vectors. */
+static bool pre_scans(const struct kith_index *index) { return !pre_model_of(pre_of(index)); }
+
 static void pre_stats(const struct kith_index *index, kith_index_stats *stats) {
     const struct pre *pre = pre_of(index);
     struct epoch *epoch = (struct epoch *)(uintptr_t)&index->rows.epoch;
@@ -168,6 +171,7 @@ const struct index_ops pre_ops = {
     .pause = pre_pause,
     .resume = pre_resume,
     .search = pre_search,
+    .scans = pre_scans,
     .range = pre_range,
     .reconstruct = pre_reconstruct,
     .stats = pre_stats,

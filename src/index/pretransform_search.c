@@ -32,7 +32,8 @@ struct passing {
 };
 
 static bool is_live(const struct passing *passing, int64_t row) {
-    return row >= 0 && row < (int64_t)passing->n_rows && rows_is_live(passing->rows, (uint32_t)row);
+    return row >= 0 && row < (int64_t)passing->n_rows && row + 1 != passing->call->hidden &&
+           rows_is_live(passing->rows, (uint32_t)row);
 }
 
 static int passes(void *context, int64_t row) {
@@ -100,6 +101,8 @@ static void ask(struct asking *asking, const struct scan_query *query) {
     asking->refines = asking->pre->keeps;
     asking->inner = *call;
     asking->inner.oversample = 0;
+    if (call->hidden)
+        asking->inner.hidden = rows_find(&asking->model->inner->rows, call->hidden - 1) + 1;
     asking->inner.k = candidates_of(asking, call);
     bool named = atomic_load_explicit(&rows->explicit_ids, memory_order_acquire);
     if (call->filtered && (named || !call->filter.bits)) ask_strictly(asking);

@@ -18,6 +18,7 @@ struct search_call {
     bool filtered; /* filter.bits or filter.pass is set */
     kith_filter filter;
     uint64_t deadline; /* clock_ns() at which to give up; 0 never */
+    uint32_t hidden;   /* 1 + a row that graphs and lists are not to see (calibrate.h); 0: none */
 };
 
 static inline bool call_passes(const struct search_call *call, int64_t id) {
