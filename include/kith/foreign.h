@@ -72,6 +72,15 @@ KITH_API int kith_index_import(kith_index **out, const char *path,
                                const kith_import_options *options, kith_conversion *what,
                                kith_error *err);
 
+/* Write an index as a FAISS file. what may be NULL.
+ *   Owns     nothing; a file that is there is replaced, whole or not at all.
+ *   Threads  searches go on; writers wait.
+ *   Cost     the bytes of the file; memory of a code a row where codes are laid out anew.
+ *   Errors   KITH_EUNSUPPORTED what FAISS has no family for (RaBitQ with Kith's rotation, Binary, an Auto without rows), by
+ *            name; KITH_EIO, KITH_ENOSPC, KITH_ENOMEM; KITH_ECORRUPT lists of a damaged map. */
+KITH_API int kith_index_export(const kith_index *index, const char *path, kith_conversion *what,
+                               kith_error *err);
+
 #ifdef __cplusplus
 }
 #endif

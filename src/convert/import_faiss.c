@@ -39,8 +39,16 @@ static int peel(struct faiss_plan *plan, const struct faiss_node *node, kith_err
     }
     plan->core = node;
     plan->stored = node->kind == FAISS_HNSW ? node->inner : node;
-    if (plan->chain) return FAIL_AT(err, KITH_EUNSUPPORTED, plan->chain->at, "a PreTransform");
     return KITH_OK;
+}
+
+/* Unit vectors by inner product are what Kith calls cosine. Codes of unit vectors have other lengths: they stay behind the
+ * transform. */
+static bool is_cosine(const struct faiss_plan *plan) {
+    const struct faiss_node *chain = plan->chain;
+    bool normalises = chain && chain->n_chain == 1 && chain->chain->kind == FAISS_NORMALIZE &&
+                      chain->metric == FAISS_IP;
+    return normalises && (plan->stored->kind == FAISS_FLAT || plan->stored->kind == FAISS_IVF_FLAT);
 }
 
 static int find_metric(struct faiss_plan *plan, const struct faiss_node *root, kith_error *err) {
@@ -195,6 +203,13 @@ int import_faiss(struct kith_index **out, const uint8_t *bytes, size_t n,
     TRY(faiss_read(&root, bytes, n, &importing->owner, err));
     int code = peel(&plan, root, err);
     if (code == KITH_OK) code = find_metric(&plan, root, err);
+    if (code == KITH_OK && is_cosine(&plan)) {
+        plan.metric = KITH_METRIC_COSINE;
+        plan.chain = NULL;
+        tell(importing->what, "metric: L2norm and inner product are cosine");
+    }
+    if (code == KITH_OK && plan.chain)
+        code = FAIL_AT(err, KITH_EUNSUPPORTED, plan.chain->at, "a PreTransform");
     if (code == KITH_OK) code = make_ids(&plan, err);
     if (code == KITH_OK) code = build_either(out, &plan, err);
     mem_free(&importing->owner, plan.ids, plan.n_ids * sizeof *plan.ids);
