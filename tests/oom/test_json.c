@@ -13,18 +13,20 @@
 
 static uint64_t n_new, fail_new; /* calls of C++'s new; the one that fails */
 
-/* operator new[](size_t, std::nothrow) and operator new(size_t, std::nothrow): simdjson's only ways to memory. */
-void *_ZnamRKSt9nothrow_t(size_t n, const void *tag);
-void *_ZnwmRKSt9nothrow_t(size_t n, const void *tag);
+/* operator new[](size_t, std::nothrow) and operator new(size_t, std::nothrow): simdjson's only ways to memory; and back, so
+ * that both come from one heap. Seen from outside, or the library would find those of C++. */
+#define OPERATOR __attribute__((visibility("default")))
+OPERATOR void *_ZnamRKSt9nothrow_t(size_t n, const void *tag);
+OPERATOR void *_ZnwmRKSt9nothrow_t(size_t n, const void *tag);
+OPERATOR void _ZdaPv(void *p);
+OPERATOR void _ZdlPv(void *p);
+OPERATOR void _ZdlPvm(void *p, size_t n);
+
 void *_ZnamRKSt9nothrow_t(size_t n, const void *tag) {
     (void)tag;
     return ++n_new == fail_new ? NULL : malloc(n ? n : 1);
 }
 void *_ZnwmRKSt9nothrow_t(size_t n, const void *tag) { return _ZnamRKSt9nothrow_t(n, tag); }
-/* and back, so that both come from one heap */
-void _ZdaPv(void *p);
-void _ZdlPv(void *p);
-void _ZdlPvm(void *p, size_t n);
 void _ZdaPv(void *p) { free(p); }
 void _ZdlPv(void *p) { free(p); }
 void _ZdlPvm(void *p, size_t n) {
