@@ -1,11 +1,18 @@
 /* Versions of lists. A version is a header of chunk descriptors; a chunk is one block of memory, row numbers then codes,
- * that the versions which have it share. So a small add copies a header and the last chunk at most.
+ * that the versions which have it share. So a small add copies a header and, of the last chunk, what has no room.
+ *
+ * Where codes lie row by row, a chunk that grew has spare room, and the next rows are written there, past what any version
+ * that a reader may hold says it has: a writer waits for the readers of the version it replaced before it ends. Blocks of 32
+ * rows have their rows interleaved; of those a whole block changes, and the chunk is copied.
  *
  * Removal fills each hole with the list's last row, so that all chunks but the last stay full; the order of a list's rows
  * follows from the order of the writes. */
 #include <string.h>
 
 #include "index/ivf.h"
+
+#define GROUP QUANT_BLOCK /* rows that are copied or made together */
+#define SPARE 16u         /* a chunk that grew has room for one row in so many more */
 
 static size_t list_bytes(uint32_t n_chunks) {
     return sizeof(struct ivf_list) + n_chunks * sizeof(struct ivf_chunk);
@@ -91,39 +98,77 @@ static uint32_t make_row(struct making *making, uint32_t at, uint8_t *code) {
     return chunk->row[from % IVF_CHUNK];
 }
 
-/* Whether rows [from, from + n) are the old chunk as it is, or its beginning. */
-static bool is_shared(const struct making *making, uint32_t from, uint32_t n) {
+/* Whether rows [from, from + n) are those of the old version. */
+static bool is_kept(const struct making *making, uint32_t from, uint32_t n) {
     bool hole = making->at_dead < making->n_dead && making->dead[making->at_dead] < from + n;
     return from + n <= making->n_kept && !hole;
 }
 
+/* Rows [from, from + n), at most GROUP of them, into the memory of a chunk that has room for `capacity`. */
+static void make_group(struct making *making, uint32_t from, uint32_t n, uint32_t capacity,
+                       uint8_t *memory, uint8_t *codes) {
+    const struct ivf_code *code = making->code;
+    uint32_t at = from % IVF_CHUNK;
+    uint32_t *row = (uint32_t *)(void *)memory + at;
+    uint8_t *to = memory + rows_bytes(capacity) + ivf_code_bytes(code, at);
+    if (is_kept(making, from, n)) {
+        const struct ivf_chunk *old = &making->old->chunk[from / IVF_CHUNK];
+        memcpy(row, old->row + at, n * sizeof *row);
+        memcpy(to, old->codes + ivf_code_bytes(code, at), ivf_code_bytes(code, n));
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        row[i] = make_row(making, from + i, codes + i * code->row_bytes);
+    ivf_code_pack(code, codes, n, to);
+}
+
+/* The old version's last chunk, where it stays as it is, has room for what comes, and its codes lie row by row: what is
+ * past the rows of a version is read by nobody. */
+static bool has_room(const struct making *making, uint32_t from, uint32_t n) {
+    if (making->code->blocks || from >= making->n_kept) return false;
+    const struct ivf_chunk *old = &making->old->chunk[from / IVF_CHUNK];
+    return from + old->n == making->n_kept && old->capacity >= n && is_kept(making, from, old->n);
+}
+
+/* A list that is added to will be added to again. */
+static uint32_t capacity_of(const struct making *making, uint32_t n) {
+    uint32_t roomy = n + n / SPARE + 1;
+    if (!making->old || !making->row || making->code->blocks) return n;
+    return roomy < IVF_CHUNK ? roomy : IVF_CHUNK;
+}
+
 static int make_chunk(struct making *making, uint32_t from, uint32_t n, uint8_t *codes,
                       struct ivf_chunk *out, struct mem_account *owner, kith_error *err) {
-    uint8_t *memory = mem_new(owner, chunk_bytes(making->code, n));
+    bool grows = has_room(making, from, n);
+    const struct ivf_chunk *old = grows ? &making->old->chunk[from / IVF_CHUNK] : NULL;
+    uint32_t capacity = grows ? old->capacity : capacity_of(making, n), done = grows ? old->n : 0;
+    uint8_t *memory = grows ? (uint8_t *)(uintptr_t)old->row
+                            : mem_new(owner, chunk_bytes(making->code, capacity));
     if (!memory) return FAIL(err, KITH_ENOMEM, "no memory for %u rows of a list", n);
-    uint32_t *row = (uint32_t *)(void *)memory;
-    for (uint32_t i = 0; i < n; i++)
-        row[i] = make_row(making, from + i, codes + i * making->code->row_bytes);
-    ivf_code_pack(making->code, codes, n, memory + rows_bytes(n));
-    *out = (struct ivf_chunk){n, n, row, memory + rows_bytes(n)};
+    for (uint32_t i = done, some; i < n; i += some) {
+        some = GROUP - i % GROUP < n - i ? GROUP - i % GROUP : n - i;
+        make_group(making, from + i, some, capacity, memory, codes);
+    }
+    *out = (struct ivf_chunk){n, capacity, (const uint32_t *)(void *)memory,
+                              memory + rows_bytes(capacity)};
     return KITH_OK;
 }
 
 static int make_chunks(struct making *making, struct ivf_list *list, struct mem_account *owner,
                        kith_error *err) {
-    size_t bytes = IVF_CHUNK * making->code->row_bytes;
+    size_t bytes = GROUP * making->code->row_bytes;
     uint8_t *codes = NULL;
     int code = KITH_OK;
     uint32_t c = 0;
     for (; c < list->n_chunks; c++) {
         uint32_t from = c * IVF_CHUNK, n = list->n - from < IVF_CHUNK ? list->n - from : IVF_CHUNK;
-        if (is_shared(making, from, n)) {
+        if (is_kept(making, from, n)) {
             list->chunk[c] = making->old->chunk[c];
             list->chunk[c].n = n;
             continue;
         }
         if (!codes && !(codes = mem_new(owner, bytes)))
-            TRY_DONE(FAIL(err, KITH_ENOMEM, "no memory for %u codes", IVF_CHUNK));
+            TRY_DONE(FAIL(err, KITH_ENOMEM, "no memory for %u codes", GROUP));
         TRY_DONE(make_chunk(making, from, n, codes, &list->chunk[c], owner, err));
     }
 done:
