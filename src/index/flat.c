@@ -6,6 +6,7 @@
 #include "base/thread.h"
 #include "index/file.h"
 #include "index/index.h"
+#include "index/rows_stream.h"
 #include "index/scan.h"
 
 struct flat {
@@ -110,7 +111,8 @@ static int flat_remove(struct kith_index *index, size_t n, const int64_t *ids, k
 
 static int flat_stream(struct kith_index *index, struct rows_stream *stream, const char *path,
                        kith_error *err) {
-    (void)index, (void)stream, (void)path, (void)err; /* save reads the rows again */
+    (void)index, (void)path, (void)err; /* save reads the rows again */
+    rows_stream_drop_sample(stream);
     return KITH_OK;
 }
 

@@ -48,7 +48,7 @@ struct build {
     uint32_t entry, top; /* as before the batch */
     uint32_t rows_n;
     uint32_t reused_n; /* rows below this take the places of removed ones */
-    uint32_t base;     /* the lowest level that is linked here: 1 where level 0 came with the rows */
+    uint32_t base; /* the lowest level that is linked here: 1 where level 0 came with the rows */
     uint32_t threads;
     uint32_t slots[BUILD_THREADS]; /* reader slots whose contexts the workers use */
     /* Chosen neighbours: slot i belongs to one (row, level); a row's slots are consecutive, level 0 first. */
@@ -520,8 +520,8 @@ int graph_stream(struct kith_index *index, struct rows_stream *stream, const cha
                  kith_error *err) {
     uint32_t n = atomic_load(&index->rows.n);
     (void)path;
-    TRY(rows_stream_hold(&index->rows, stream, err));
     rows_stream_drop_sample(stream);
+    TRY(rows_stream_hold(&index->rows, stream, err));
     struct addition all = {.n = n, .rows = mem_new(&index->mem, n * sizeof(uint32_t))};
     if (!all.rows) return FAIL(err, KITH_ENOMEM, "no memory for %u row numbers", n);
     for (uint32_t row = 0; row < n; row++) all.rows[row] = row;

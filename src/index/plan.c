@@ -4,7 +4,8 @@
  * of rows that are read at a time, and the sample that lists learn from. So the estimate is made of what is fixed, and of
  * what a row of the block and a row of the sample cost; the plan takes as much of both as the limit leaves.
  *
- * Counted besides: the file writer's buffer. Not counted: the program, its stacks, what the allocator keeps between blocks. */
+ * Counted besides: the file writer's buffer, scratch of threads, what allocators round up. Not counted: the program and its
+ * stacks. A sixteenth of a limit is kept free, for estimates are estimates and the limit is none. */
 #include "index/plan.h"
 
 #include <inttypes.h>
@@ -16,30 +17,34 @@
 #include "index/ivf.h"
 #include "index/rows_store.h"
 
-#define BLOCK_BYTES  ((uint64_t)32 << 20) /* of floats, where no limit is tighter */
-#define BLOCK_MIN    256u
-#define WRITER_BYTES ((uint64_t)1 << 20)
-#define SAMPLE_BYTES ((uint64_t)64 << 20) /* of a store's codes: rows_store.c */
-#define SAMPLE_MIN   1024u
-#define LIST_SAMPLE  256u /* rows a list that are worth learning from; k-means looks at no more */
-#define LIST_LEAST   32u  /* below this, centres are too poor to be of use */
-#define CODE_SAMPLE  65536u
-#define CODE_LEAST   4096u
-#define KMEANS_ROW   160u                             /* and a byte a dimension: kmeans.h */
-#define KMEANS_KEPT  64u                              /* up to this dimension rows are copied */
-#define CHUNK_BYTES  (sizeof(struct ivf_chunk) + 16u) /* of a list, a chunk of IVF_CHUNK rows */
+#define BLOCK_BYTES   ((uint64_t)32 << 20) /* of floats, where no limit is tighter */
+#define BLOCK_MIN     256u
+#define WRITER_BYTES  ((uint64_t)1 << 20)
+#define ROUNDED_BYTES ((uint64_t)1 << 20)
+#define FREE_SHARE    16u /* of a limit */
+#define BLOCK_SHARE   4u  /* of a limit, at most: the rest is the sample\'s, or the codes\' */
+#define SAMPLE_BYTES  ((uint64_t)64 << 20) /* of a store's codes: rows_store.c */
+#define SAMPLE_MIN    1024u
+#define LIST_SAMPLE   256u /* rows a list that are worth learning from; k-means looks at no more */
+#define LIST_LEAST    32u  /* below this, centres are too poor to be of use */
+#define CODE_SAMPLE   65536u
+#define CODE_LEAST    4096u
+#define KMEANS_ROW    160u                             /* and a byte a dimension: kmeans.h */
+#define KMEANS_KEPT   64u                              /* up to this dimension rows are copied */
+#define CHUNK_BYTES   (sizeof(struct ivf_chunk) + 16u) /* of a list, a chunk of IVF_CHUNK rows */
 
 /* A stage: bytes = fixed + a row of the block, and of the sample. */
 struct stage {
     uint64_t fixed, by_block, by_sample;
 };
-enum { STAGE_LOOK, STAGE_LEARN, STAGE_MAKE, STAGE_SAVE, N_STAGES };
+enum { STAGE_LEARN, STAGE_MAKE, STAGE_SAVE, N_STAGES };
 
 struct estimate {
     struct stage stage[N_STAGES];
     uint64_t dim, n, threads;
     uint64_t walk, orig, err;      /* bytes a row, 0 where there is none */
     uint32_t sample, least_sample; /* wanted, and the least */
+    uint64_t run;                  /* for each block that is spilled */
     uint64_t held, mapped;         /* an open index: what KITH_OPEN_CODES holds, and maps */
     uint64_t file, add;
 };
@@ -59,14 +64,14 @@ static void plan_rows(struct estimate *e, const struct store *store, bool learns
     if (learns) e->sample = (uint32_t)(cap < SAMPLE_MIN ? SAMPLE_MIN : cap < e->n ? cap : e->n);
     e->least_sample = e->sample < CODE_LEAST ? e->sample : CODE_LEAST;
     uint64_t widest = e->walk > e->orig ? e->walk : e->orig;
-    e->stage[STAGE_LOOK] = (struct stage){0, floats(e), floats(e)};
-    /* cosine scales a copy of the sample */
-    e->stage[STAGE_LEARN] = (struct stage){0, floats(e), 2 * floats(e)};
+    uint64_t scaled = store->walk.metric == KITH_METRIC_COSINE ? floats(e) : 0; /* a copy */
+    e->stage[STAGE_LEARN] = (struct stage){0, floats(e), floats(e) + scaled};
     e->stage[STAGE_SAVE] = (struct stage){WRITER_BYTES + marks(e, 2), floats(e) + widest, 0};
     e->file = e->n * (e->walk + e->orig + e->err) + marks(e, 2);
     e->held = e->n * (e->walk + e->err) + marks(e, 3);
     e->mapped = e->n * e->orig;
-    e->add = e->n * (floats(e) + sizeof(uint32_t)) + e->held + e->mapped;
+    uint64_t kept = e->held + e->mapped, learnt = e->sample * (floats(e) + scaled);
+    e->add = e->n * (floats(e) + sizeof(uint32_t)) + (kept > learnt ? kept : learnt);
 }
 
 /* ---- graph ------------------------------------------------------------------------------------------- */
@@ -81,6 +86,7 @@ static void plan_graph(struct estimate *e, const struct graph *graph) {
     uint64_t codes = e->n * (e->walk + e->err) + marks(e, 2);
     e->stage[STAGE_MAKE] = (struct stage){codes + links + scratch, floats(e), 0};
     e->stage[STAGE_SAVE].fixed += codes + links + e->n * 3 / 2 * e->threads;
+    e->stage[STAGE_SAVE].by_block = floats(e) + e->orig;
     e->file += links;
     e->held += links;
     e->add += links + scratch;
@@ -112,56 +118,65 @@ static int plan_lists(struct estimate *e, const struct ivf *ivf, kith_error *err
     e->sample = (uint32_t)(sample < e->n ? sample : e->n);
     e->least_sample = (uint32_t)(least < e->n ? least : e->n);
 
+    uint64_t scratch = e->threads * (((uint64_t)1 << 20) + 2 * IVF_CHUNK * floats(e) + 384 * nlist);
     uint64_t kmeans = e->dim + KMEANS_ROW + (e->dim <= KMEANS_KEPT ? floats(e) : 0);
     uint64_t learn = learns && floats(e) > kmeans ? floats(e) : kmeans;
     uint64_t keeps = ivf->refine ? e->walk : 0;
     uint64_t chunks =
         e->n / IVF_CHUNK * CHUNK_BYTES + nlist * (sizeof(struct ivf_list) + CHUNK_BYTES);
-    uint64_t blocks = e->n * floats(e) / BLOCK_BYTES + 1;
     uint64_t list_of = e->n * sizeof(uint32_t);
-    uint64_t starts = nlist * sizeof(uint32_t) * blocks;
-    e->stage[STAGE_LEARN] = (struct stage){marks(e, 2) + nlist * (floats(e) + 9 * e->dim) + coarse,
-                                           floats(e), floats(e) + learn};
-    e->stage[STAGE_MAKE] = (struct stage){marks(e, 2) + coarse + list_of + starts +
+    e->run = (nlist + 1) * sizeof(uint32_t);
+    e->stage[STAGE_LEARN] =
+        (struct stage){marks(e, 2) + nlist * (floats(e) + 9 * e->dim) + coarse + scratch, floats(e),
+                       floats(e) + learn};
+    e->stage[STAGE_MAKE] = (struct stage){marks(e, 2) + coarse + list_of + scratch +
                                               nlist * (sizeof(struct ivf_list) + CHUNK_BYTES),
                                           floats(e) + row + 4 + 4 + 8 + 4, 0};
-    e->stage[STAGE_SAVE] = (struct stage){
-        WRITER_BYTES + marks(e, 2) + coarse + 2 * list_of + starts, floats(e) + keeps, 0};
+    e->stage[STAGE_SAVE] =
+        (struct stage){WRITER_BYTES + marks(e, 2) + coarse + 2 * list_of, floats(e) + keeps, 0};
     e->file = e->n * (keeps + row + 8) + marks(e, 2) + nlist * (floats(e) + 4);
     e->held = e->n * (row + 8) + marks(e, 3) + chunks + coarse;
     e->mapped = e->n * keeps;
-    e->add = e->n * (2 * floats(e) + 16) + e->held;
+    /* the caller's rows and the store's, with what learning takes, or lists and placing */
+    uint64_t learnt = learns ? (e->n < CODE_SAMPLE ? e->n : CODE_SAMPLE) * floats(e) : 0;
+    uint64_t placed = e->n * 12 + e->held;
+    e->add = e->n * (2 * floats(e) + 4) + (learnt > placed ? learnt : placed);
     return KITH_OK;
 }
 
 /* ---- the plan ------------------------------------------------------------------------------------------ */
 
 static uint64_t peak(const struct estimate *e, uint64_t block, uint64_t sample) {
-    uint64_t most = 0;
+    uint64_t most = 0, runs = (e->n / block + 1) * e->run;
     for (int i = 0; i < N_STAGES; i++) {
         const struct stage *at = &e->stage[i];
         uint64_t bytes = at->fixed + block * at->by_block + sample * at->by_sample;
+        if (i != STAGE_LEARN) bytes += runs;
         most = bytes > most ? bytes : most;
     }
-    return most;
+    return most + ROUNDED_BYTES;
 }
 
-/* The largest block and sample that stay below a limit: halved in turn, the sample never below the least. */
-static void fit(const struct estimate *e, uint64_t limit, struct index_plan *plan) {
-    uint64_t block = BLOCK_BYTES / floats(e), sample = e->sample;
+/* The largest block, of at most `most` rows, that stays below the limit, or the one that comes nearest. */
+static uint64_t fit_block(const struct estimate *e, uint64_t limit, uint64_t most) {
     uint64_t low = e->n < BLOCK_MIN ? e->n : BLOCK_MIN;
-    block = block > e->n ? e->n : block;
-    block = block < low ? low : block;
-    plan->bytes.least_bytes = peak(e, low, e->least_sample);
-    while (limit && peak(e, block, sample) > limit) {
-        bool shrinks = peak(e, low, sample) > limit; /* whatever the block */
-        if (shrinks && sample > e->least_sample)
-            sample = sample * 7 / 8 > e->least_sample ? sample * 7 / 8 : e->least_sample;
-        else if (block > low)
-            block = block * 7 / 8 > low ? block * 7 / 8 : low;
-        else
-            break;
+    uint64_t block = most > e->n ? e->n : most < low ? low : most, best = block;
+    while (peak(e, block, e->least_sample) > limit && block > low) {
+        block = block * 7 / 8 > low ? block * 7 / 8 : low;
+        if (peak(e, block, e->least_sample) < peak(e, best, e->least_sample)) best = block;
     }
+    return peak(e, block, e->least_sample) <= limit ? block : best;
+}
+
+static void fit(const struct estimate *e, uint64_t limit, struct index_plan *plan) {
+    uint64_t most = BLOCK_BYTES / floats(e), sample = e->sample;
+    uint64_t block = fit_block(e, 0, most);
+    plan->bytes.least_bytes = peak(e, block, e->least_sample) * FREE_SHARE / (FREE_SHARE - 1);
+    limit = limit ? limit - limit / FREE_SHARE : UINT64_MAX;
+    if (most > limit / BLOCK_SHARE / floats(e)) most = limit / BLOCK_SHARE / floats(e);
+    block = fit_block(e, limit, most);
+    while (peak(e, block, sample) > limit && sample > e->least_sample)
+        sample = sample * 7 / 8 > e->least_sample ? sample * 7 / 8 : e->least_sample;
     plan->block = (uint32_t)block;
     plan->n_sample = (uint32_t)sample;
     plan->bytes.build_bytes = peak(e, block, sample);
