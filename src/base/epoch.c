@@ -74,14 +74,28 @@ void epoch_leave(struct epoch *epoch, uint32_t slot) {
     atomic_store_explicit(&epoch->slot[slot].since, 0, memory_order_release);
 }
 
+uint64_t epoch_stamp(struct epoch *epoch) {
+    full_fence();
+    uint64_t stamp = atomic_fetch_add_explicit(&epoch->clock, 1, memory_order_seq_cst) + 1;
+    full_fence();
+    return stamp;
+}
+
+static bool slot_passed(const struct epoch *epoch, uint32_t i, uint64_t stamp) {
+    uint64_t since = atomic_load_explicit(&epoch->slot[i].since, memory_order_seq_cst);
+    return since == 0 || since >= stamp;
+}
+
+bool epoch_passed(const struct epoch *epoch, uint64_t stamp) {
+    for (uint32_t i = 0; i < EPOCH_SLOTS; i++)
+        if (!slot_passed(epoch, i, stamp)) return false;
+    return true;
+}
+
 void epoch_wait(struct epoch *epoch) {
-    full_fence();
-    uint64_t begin = atomic_fetch_add_explicit(&epoch->clock, 1, memory_order_seq_cst) + 1;
-    full_fence();
+    uint64_t stamp = epoch_stamp(epoch);
     for (uint32_t i = 0; i < EPOCH_SLOTS; i++) {
-        for (uint32_t spins = 0;; spins++) {
-            uint64_t since = atomic_load_explicit(&epoch->slot[i].since, memory_order_seq_cst);
-            if (since == 0 || since >= begin) break;
+        for (uint32_t spins = 0; !slot_passed(epoch, i, stamp); spins++) {
             if (spins < SPINS_BEFORE_SLEEP)
                 sched_yield();
             else

@@ -33,5 +33,9 @@ uint32_t epoch_enter(struct epoch *epoch);
 bool epoch_try_enter(struct epoch *epoch, uint32_t *slot);
 void epoch_leave(struct epoch *epoch, uint32_t slot);
 void epoch_wait(struct epoch *epoch);
+/* The same in two steps, for who need not wait: a stamp, taken after the thing was made unreachable, has passed once every
+ * reader that might have seen the thing is gone. */
+uint64_t epoch_stamp(struct epoch *epoch);
+bool epoch_passed(const struct epoch *epoch, uint64_t stamp);
 
 #endif
