@@ -95,8 +95,8 @@ typedef struct kith_search_params {
     uint32_t k;  /* results a query, 1..min(KITH_MAX_K, rows) (10) */
     uint32_t ef; /* graph: pool size; raised to k where smaller (0: 64, or k if larger) */
     float
-        oversample; /* graph: re-rank this many times k candidates of the pool on originals (0: 2) */
-    int exact;      /* non-zero: scan, whatever the index */
+        oversample; /* re-rank up to so many times k candidates on originals (0: 2 to 16, as the code is coarse) */
+    int exact;            /* non-zero: scan, whatever the index */
     uint32_t threads;     /* for several queries: at most this many, the caller's included (1) */
     uint64_t deadline_ns; /* give up this long after the call began; 0: never */
     kith_filter filter;

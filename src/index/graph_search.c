@@ -12,6 +12,7 @@
 
 #include "base/status.h"
 #include "index/graph.h"
+#include "index/rerank.h"
 
 #define DEFAULT_EF     64u
 #define SAMPLE         1024u
@@ -83,7 +84,26 @@ static uint32_t keep_live(const struct rows *rows, graph_key *keys, uint32_t n, 
     return kept;
 }
 
-/* Exact distances of the first n keys, by exact code; sorted by (distance, id) into the k places of the answer. */
+/* Put an answer into its place among `found` sorted by (distance, id), of k at most; returns how many there are then. */
+static uint32_t place_answer(int64_t *ids, float *dists, uint32_t found, uint32_t k, int64_t id,
+                             float dist) {
+    uint32_t place = found < k ? found++ : k;
+    while (place > 0 &&
+           (dists[place - 1] > dist || (dists[place - 1] == dist && ids[place - 1] > id))) {
+        if (place < k) {
+            dists[place] = dists[place - 1];
+            ids[place] = ids[place - 1];
+        }
+        place--;
+    }
+    if (place < k) {
+        dists[place] = dist;
+        ids[place] = id;
+    }
+    return found;
+}
+
+/* Exact distances of the first n keys, by exact code, as far as they matter; sorted into the k places of the answer. */
 static void answer(const struct graph_walk *walk, const float *query, const graph_key *keys,
                    uint32_t n, uint32_t k, int64_t *ids, float *dists) {
     const struct rows *rows = &walk->graph->index.rows;
@@ -94,14 +114,18 @@ static void answer(const struct graph_walk *walk, const float *query, const grap
     const uint8_t *at[SCORER_BLOCK];
     float exact[SCORER_BLOCK];
     uint32_t found = 0;
+    struct rerank rerank = {.k = k};
     if (!walked_exactly) {
         scorer_init(&context->other, exact_code,
                     context->scratch + context->scratch_bytes -
                         bits_round_up(scorer_bytes(exact_code), 64));
         scorer_set_query(&context->other, query);
     }
-    for (uint32_t first = 0; first < n; first += SCORER_BLOCK) {
-        uint32_t count = n - first < SCORER_BLOCK ? n - first : SCORER_BLOCK;
+    for (uint32_t first = 0, count; first < n; first += count) {
+        float tau = found < k ? INFINITY : dists[k - 1];
+        if (rerank_is_over(&rerank, key_dist(keys[first]), tau)) break;
+        count = walked_exactly ? n - first : rerank_next(&rerank, n - first);
+        count = count < SCORER_BLOCK ? count : SCORER_BLOCK;
         for (uint32_t i = 0; i < count; i++) {
             at[i] = store_exact_row(store, key_row(keys[first + i]));
             exact[i] = key_dist(keys[first + i]);
@@ -109,19 +133,8 @@ static void answer(const struct graph_walk *walk, const float *query, const grap
         if (!walked_exactly) scorer_exact_list(&context->other, at, count, exact);
         for (uint32_t i = 0; i < count; i++) {
             int64_t id = rows_id(rows, key_row(keys[first + i]));
-            uint32_t place = found < k ? found++ : k;
-            while (place > 0 && (dists[place - 1] > exact[i] ||
-                                 (dists[place - 1] == exact[i] && ids[place - 1] > id))) {
-                if (place < k) {
-                    dists[place] = dists[place - 1];
-                    ids[place] = ids[place - 1];
-                }
-                place--;
-            }
-            if (place < k) {
-                dists[place] = exact[i];
-                ids[place] = id;
-            }
+            if (!walked_exactly) rerank_note(&rerank, key_dist(keys[first + i]), exact[i]);
+            found = place_answer(ids, dists, found, k, id, exact[i]);
         }
     }
 }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "index/ivf_probe.h"
+#include "index/rerank.h"
 #include "quant/sums.h"
 
 #define PASSING_MORE 4u /* filtered: go on until so many times the candidates have passed */
@@ -229,24 +230,29 @@ int probe_lists(struct probe *probe, kith_error *err) {
     return KITH_OK;
 }
 
-/* The candidates by the float law, in place of their estimates; results are kept by id from here. */
+/* The candidates by the float law, in place of their estimates; results are kept by id from here, in a heap that grows over
+ * the places of candidates that were read. */
 static void refine(struct probe *probe) {
     const struct rows *rows = &probe->ivf->index.rows;
     struct scan_hit *hits = probe->heap.hits;
-    const uint8_t *at[SCORER_BLOCK];
-    uint32_t n = probe->heap.n;
-    scorer_set_query(&probe->exact, probe->query);
-    for (uint32_t first = 0; first < n; first += SCORER_BLOCK) {
-        uint32_t some = n - first < SCORER_BLOCK ? n - first : SCORER_BLOCK;
-        for (uint32_t i = 0; i < some; i++)
-            at[i] = store_exact_row(probe->store, (uint32_t)hits[first + i].id);
-        scorer_exact_list(&probe->exact, at, some, probe->score);
-        for (uint32_t i = 0; i < some; i++)
-            hits[first + i] =
-                (struct scan_hit){probe->score[i], rows_id(rows, (uint32_t)hits[first + i].id)};
-    }
     struct scan_heap best = {.hits = hits, .k = probe->call->k};
-    for (uint32_t i = 0; i < n; i++) heap_push(&best, hits[i].dist, hits[i].id);
+    struct rerank rerank = {.k = best.k};
+    const uint8_t *at[SCORER_BLOCK];
+    scorer_set_query(&probe->exact, probe->query);
+    heap_sort(hits, probe->heap.n);
+    for (uint32_t first = 0, n; first < probe->heap.n; first += n) {
+        if (rerank_is_over(&rerank, hits[first].dist, heap_limit(&best))) break;
+        n = rerank_next(&rerank, probe->heap.n - first);
+        n = n < SCORER_BLOCK ? n : SCORER_BLOCK;
+        for (uint32_t i = 0; i < n; i++)
+            at[i] = store_exact_row(probe->store, (uint32_t)hits[first + i].id);
+        scorer_exact_list(&probe->exact, at, n, probe->score);
+        for (uint32_t i = 0; i < n; i++) {
+            struct scan_hit hit = hits[first + i];
+            rerank_note(&rerank, hit.dist, probe->score[i]);
+            heap_push(&best, probe->score[i], rows_id(rows, (uint32_t)hit.id));
+        }
+    }
     probe->heap = best;
 }
 

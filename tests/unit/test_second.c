@@ -17,7 +17,7 @@
 
 #include "base/bits.h"
 
-enum { DIM = 24, N = 6000, N_Q = 20, K = 10 };
+enum { DIM = 24, N = 5500, N_Q = 20, K = 10 };
 
 static const struct {
     const char *spec, *stored;
@@ -150,7 +150,7 @@ static void expect_near(kith_index *index, const char *what, kith_metric metric,
 static void test_answers_are_what_is_kept(void **state) {
     (void)state;
     for (size_t m = 0; m < 3; m++)
-        for (size_t s = 0; s < KINDS; s++) {
+        for (size_t s = m; s < KINDS; s += m == 0 ? 1 : 3) {
             kith_index *index = make(kinds[s].spec, metrics[m]);
             kith_index_stats stats;
             kith_error err;
@@ -203,8 +203,8 @@ static void test_ranges_follow_the_rows(void **state) {
     for (size_t s = 0; s < 2; s++) {
         kith_index *index = make(specs[s], KITH_METRIC_L2);
         add(index, 4500, rows);
-        for (size_t i = 0; i < 6; i++) add(index, 1000, large + i * 1000 * DIM);
-        expect_near(index, specs[s], KITH_METRIC_L2, 0.2f, 6000, large, 4500);
+        for (size_t i = 0; i < 5; i++) add(index, 1000, large + i * 1000 * DIM);
+        expect_near(index, specs[s], KITH_METRIC_L2, 0.2f, 5000, large, 4500);
         expect_near(index, specs[s], KITH_METRIC_L2, 0.2f, 4500, rows, 0);
         kith_index_free(index);
     }
@@ -244,7 +244,7 @@ static void test_whole_numbers(void **state) {
 /* All rows replaced, in place; then half of them gone. */
 static void test_updates(void **state) {
     (void)state;
-    for (size_t s = 0; s < KINDS; s++) {
+    for (size_t s = 0; s < KINDS; s += 3) {
         kith_index *index = make(kinds[s].spec, KITH_METRIC_L2);
         static int64_t ids[N];
         kith_error err;
