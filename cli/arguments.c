@@ -82,6 +82,14 @@ static format argument_format(struct argp_state *state, const char *option, cons
     return f;
 }
 
+static int argument_open(struct argp_state *state, const char *text) {
+    if (strcmp(text, "read") == 0) return KITH_OPEN_READ;
+    if (strcmp(text, "map") == 0) return KITH_OPEN_MAP;
+    if (strcmp(text, "codes") != 0)
+        argp_error(state, "--open: \"%s\" is not read, map or codes", text);
+    return KITH_OPEN_CODES;
+}
+
 error_t shared_option(int key, const char *arg, struct argp_state *state, shared_options *o) {
     kith_error err;
     switch (key) {
@@ -89,6 +97,7 @@ error_t shared_option(int key, const char *arg, struct argp_state *state, shared
     case KEY_THREADS:
         o->threads = (uint32_t)argument_count(state, "--threads", arg, 1, 4096);
         return 0;
+    case KEY_OPEN: o->open = argument_open(state, arg); return 0;
     case KEY_FROM: o->read.format = argument_format(state, "--from", arg); return 0;
     case 'm':
         if (kith_metric_parse(arg, &o->metric, &err)) argp_error(state, "--metric: %s", err.text);

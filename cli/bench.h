@@ -21,6 +21,7 @@ typedef struct bench_setup {
     uint32_t k, threads, build_threads, repeats;
     kith_metric metric;
     bool batch;
+    int open; /* search the index as it is opened from a file; KITH_OPEN_READ: as it was built */
     const char *base_name;
 } bench_setup;
 

@@ -67,7 +67,9 @@ int bench_build(const bench_setup *s, bench_run *run, const kith_index_options *
     run->build_wall_s = wall_s() - wall;
     run->build_cpu_s = process_cpu_s() - cpu;
     progress_finish(&bar);
-    kith_index_stats_get(run->index, &run->stats);
+    if (code == KITH_OK && s->open != KITH_OPEN_READ)
+        code = index_file_reopen(&run->index, s->open, err);
+    if (code == KITH_OK) kith_index_stats_get(run->index, &run->stats);
     return code;
 }
 

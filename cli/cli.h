@@ -64,6 +64,7 @@ enum {
     KEY_TO,
     KEY_THREADS,
     KEY_METRIC,
+    KEY_OPEN,
     KEY_OWN /* commands count on from here */
 };
 
@@ -74,6 +75,11 @@ enum {
     { "threads", KEY_THREADS, "N", 0, "Use N threads (default: all processors)", 20 }
 #define OPTION_METRIC \
     { "metric", 'm', "METRIC", 0, "l2, euclid, ip, cosine or l1 (default: l2)", 10 }
+#define OPTION_OPEN                                                                        \
+    {                                                                                      \
+        "open", KEY_OPEN, "HOW", 0,                                                        \
+            "Open the index by read (all in memory), map, or codes (originals mapped)", 15 \
+    }
 #define OPTION_FROM \
     { "from", KEY_FROM, "FORMAT", 0, "Read input as FORMAT instead of recognising it", 80 }
 
@@ -82,6 +88,7 @@ typedef struct shared_options {
     uint32_t threads;
     kith_metric metric;
     bool metric_given;
+    int open; /* KITH_OPEN_READ, _MAP or _CODES */
     read_options read;
 } shared_options;
 
@@ -116,6 +123,8 @@ residence residence_get(void);
 /* kith_index_open and kith_index_save, where "-" is a standard stream. */
 int index_file_open(kith_index **out, const char *path, int mode, kith_error *err);
 int index_file_save(const kith_index *index, const char *path, kith_error *err);
+/* Save an index to a temporary file and open that in its place; on an error *index is NULL. */
+int index_file_reopen(kith_index **index, int mode, kith_error *err);
 /* KITH_EDIM unless the vectors have the dimension of what they go with ("the index"). */
 int check_dim(const vectors *v, size_t dim, const char *what, kith_error *err);
 /* Whether the file at path begins as a Kith index does. */

@@ -43,6 +43,7 @@ static const struct argp_option options[] = {
     {"seed", KEY_SEED, "S", 0, "Seed of all that is drawn by chance (default: 42)", 30},
     {"json", KEY_JSON_OUT, "OUT", 0, "Write JSON to OUT; - writes it instead of the table", 90},
     {"html", KEY_HTML, "OUT", 0, "Draw recall against QPS as a page to OUT", 90},
+    OPTION_OPEN,
     OPTION_FROM,
     {0}};
 
@@ -300,6 +301,7 @@ static int run(int argc, char **argv) {
                      .build_threads = a.build_threads,
                      .repeats = a.repeats,
                      .metric = a.shared.metric,
+                     .open = a.shared.open,
                      .batch = a.batch,
                      .base_name = a.names[0]};
     bench_run *runs = calloc(a.n_specs, sizeof *runs);

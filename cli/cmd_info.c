@@ -8,7 +8,7 @@
 
 #include "print.h"
 
-static const struct argp_option options[] = {OPTION_FROM, OPTION_JSON, {0}};
+static const struct argp_option options[] = {OPTION_OPEN, OPTION_FROM, OPTION_JSON, {0}};
 
 typedef struct arguments {
     shared_options shared;
@@ -45,13 +45,13 @@ static void machine_info(bool json) {
     json_print(o, stdout, true);
 }
 
-static int index_info(const char *path, bool json, failure *f) {
+static int index_info(const char *path, const arguments *a, failure *f) {
     kith_index *index = NULL;
-    int code = failure_about(f, path, kith_index_open(&index, path, KITH_OPEN_MAP, &f->err));
+    int code = failure_about(f, path, kith_index_open(&index, path, a->shared.open, &f->err));
     if (code) return code;
     kith_index_stats stats;
     kith_index_stats_get(index, &stats);
-    if (json) {
+    if (a->shared.json) {
         json_print(json_index_stats(&stats), stdout, true);
     } else {
         fact_list facts = facts_new();
@@ -125,6 +125,7 @@ static int vectors_info(const char *path, const arguments *a, failure *f) {
 static int run(int argc, char **argv) {
     arguments a = {0};
     shared_options_init(&a.shared);
+    a.shared.open = KITH_OPEN_MAP;
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     failure f = {0};
     const char *path = a.names[0];
@@ -132,7 +133,7 @@ static int run(int argc, char **argv) {
     if (!path)
         machine_info(a.shared.json);
     else if (is_index_file(path))
-        code = index_info(path, a.shared.json, &f);
+        code = index_info(path, &a, &f);
     else
         code = vectors_info(path, &a, &f);
     return failure_exit(&f, code);

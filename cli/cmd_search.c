@@ -42,7 +42,8 @@ static const struct argp_option options[] = {
     {"distances", KEY_DISTANCES, "D", 0, "Write the distances to D (.fvecs, .fbin, .npy)", 10},
     {"names", KEY_NAMES, "FILE", 0, "Print the names in FILE, one a line or a row, beside the ids",
      10},
-    {"map", KEY_MAP, NULL, 0, "Map the index instead of reading and checking all of it", 11},
+    {"map", KEY_MAP, NULL, 0, "The same as --open map", 11},
+    OPTION_OPEN,
     OPTION_THREADS,
     OPTION_FROM,
     OPTION_JSON,
@@ -54,7 +55,7 @@ typedef struct arguments {
     const char *filter, *output, *distances, *labels;
     kith_search_params params;
     double deadline_ms;
-    bool range, map;
+    bool range;
     float radius;
 } arguments;
 
@@ -84,7 +85,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     case 'o': a->output = arg; return 0;
     case KEY_DISTANCES: a->distances = arg; return 0;
     case KEY_NAMES: a->labels = arg; return 0;
-    case KEY_MAP: a->map = true; return 0;
+    case KEY_MAP: a->shared.open = KITH_OPEN_MAP; return 0;
     case ARGP_KEY_ARG: return argument_positional(state, arg, a->names, 2);
     case ARGP_KEY_END:
         if (state->arg_num < 1) argp_error(state, "FILE is missing: the index");
@@ -180,9 +181,9 @@ static int run(int argc, char **argv) {
     kith_index *index = NULL;
     id_filter only = {0};
     answers all = {0};
-    int mode = a.map ? KITH_OPEN_MAP : KITH_OPEN_READ;
     int code;
-    TRY_DONE(failure_about(&f, a.names[0], index_file_open(&index, a.names[0], mode, &f.err)));
+    TRY_DONE(
+        failure_about(&f, a.names[0], index_file_open(&index, a.names[0], a.shared.open, &f.err)));
     TRY_DONE(
         failure_about(&f, a.names[1], vectors_read(&queries, a.names[1], &a.shared.read, &f.err)));
     TRY_DONE(failure_about(&f, a.names[1],

@@ -70,6 +70,21 @@ int index_file_save(const kith_index *index, const char *path, kith_error *err) 
     return code;
 }
 
+int index_file_reopen(kith_index **index, int mode, kith_error *err) {
+    char temporary[4096];
+    int fd;
+    int code = temporary_file(temporary, &fd, err);
+    if (code == KITH_OK) {
+        close(fd);
+        code = kith_index_save(*index, temporary, err);
+    }
+    kith_index_free(*index);
+    *index = NULL;
+    if (code == KITH_OK) code = kith_index_open(index, temporary, mode, err);
+    if (fd >= 0) unlink(temporary); /* a map outlives the name */
+    return code;
+}
+
 bool is_index_file(const char *path) {
     char magic[8] = "";
     FILE *file = strcmp(path, "-") == 0 ? NULL : fopen(path, "rb");

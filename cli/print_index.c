@@ -44,6 +44,7 @@ struct json_object *json_index_stats(const kith_index_stats *stats) {
     }
     json_add(o, "bytes", json_object_new_uint64(stats->bytes));
     json_add(o, "mapped_bytes", json_object_new_uint64(stats->mapped_bytes));
+    json_add(o, "heap_bytes", json_object_new_uint64(stats->heap_bytes));
     double rows = (double)stats->rows;
     json_add(o, "bytes_per_vector",
              stats->rows ? json_number((double)stats->bytes / rows, 6) : NULL);
@@ -73,6 +74,10 @@ void print_memory_table(const kith_index_stats *stats, FILE *file) {
             memory_row(t, stats->component[i].name, stats->component[i].bytes, stats->rows,
                        stats->bytes);
     memory_row(t, "all", stats->bytes, stats->rows, stats->bytes);
+    if (stats->mapped_bytes) {
+        memory_row(t, "of this mapped", stats->mapped_bytes, stats->rows, stats->bytes);
+        memory_row(t, "heap", stats->heap_bytes, stats->rows, stats->bytes);
+    }
     table_print(t, file);
     table_free(t);
 }

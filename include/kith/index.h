@@ -262,8 +262,11 @@ KITH_API int kith_index_save(const kith_index *index, const char *path, kith_err
  * kith_index_check; writes to it answer KITH_EREADONLY. KITH_OPEN_REPAIR is KITH_OPEN_READ for a file whose links are
  * damaged: checksums of a graph's links are not verified (all others are), and the index is to be repaired and checked
  * before it is used.
+ * KITH_OPEN_CODES is for indexes whose originals do not fit memory: what a search goes through (codes, links, lists) is
+ * copied and verified, originals that only re-ranking reads are mapped, and those of a query's candidates asked for together,
+ * so that reads from the disk overlap. Read-only.
  *   Errors   KITH_EIO, KITH_EFORMAT foreign file, KITH_EVERSION, KITH_ETRUNCATED, KITH_ECORRUPT (err->at: byte), KITH_ENOMEM. */
-enum { KITH_OPEN_READ = 0, KITH_OPEN_MAP = 1, KITH_OPEN_REPAIR = 2 };
+enum { KITH_OPEN_READ = 0, KITH_OPEN_MAP = 1, KITH_OPEN_REPAIR = 2, KITH_OPEN_CODES = 3 };
 KITH_API int kith_index_open(kith_index **out, const char *path, int mode, kith_error *err);
 
 #ifdef __cplusplus

@@ -405,8 +405,9 @@ int kith_index_save(const kith_index *index, const char *path, kith_error *err) 
 
 int kith_index_open(kith_index **out, const char *path, int mode, kith_error *err) {
     if (!out || !path) return FAIL(err, KITH_EINVAL, "%s is NULL", out ? "path" : "out");
-    if (mode != KITH_OPEN_READ && mode != KITH_OPEN_MAP && mode != KITH_OPEN_REPAIR)
-        return FAIL(err, KITH_EINVAL, "open mode %d is none of KITH_OPEN_READ, _MAP and _REPAIR",
-                    mode);
+    if (mode != KITH_OPEN_READ && mode != KITH_OPEN_MAP && mode != KITH_OPEN_REPAIR &&
+        mode != KITH_OPEN_CODES)
+        return FAIL(err, KITH_EINVAL,
+                    "open mode %d is none of KITH_OPEN_READ, _MAP, _REPAIR and _CODES", mode);
     return index_open(out, path, mode, err);
 }

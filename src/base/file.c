@@ -80,6 +80,24 @@ void file_map_close(struct file_map *map) {
     *map = (struct file_map){NULL, 0, NULL};
 }
 
+static size_t page_of(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+
+void file_map_drop(const void *bytes, size_t n) {
+    uintptr_t page = page_of(), from = ((uintptr_t)bytes + page - 1) / page * page,
+              to = ((uintptr_t)bytes + n) / page * page;
+    if (to > from) madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+/* Advice on all pages that a part touches. */
+static void advise(const void *bytes, size_t n, int advice) {
+    uintptr_t page = page_of(), from = (uintptr_t)bytes / page * page;
+    if (n) madvise((void *)from, (uintptr_t)bytes + n - from, advice);
+}
+
+void file_map_scatter(const void *bytes, size_t n) { advise(bytes, n, MADV_RANDOM); }
+
+void file_map_fetch(const void *bytes, size_t n) { advise(bytes, n, MADV_WILLNEED); }
+
 /* ---- the writer's temporary -------------------------------------------------------------------- */
 
 /* Where to write: path with links followed; refuses what exists and is not a regular file. */

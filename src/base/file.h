@@ -44,6 +44,11 @@ struct file_map {
 /* Map a whole file read-only (MAP_SHARED, PROT_READ). An empty file gives bytes NULL, size 0. */
 int file_map_open(struct file_map *map, const char *path, kith_error *err);
 void file_map_close(struct file_map *map);
+/* Advice about a part of a map: its whole pages leave memory, until they are touched again; it will be read here and there,
+ * so that nothing around is read too; its pages will be wanted soon, and are fetched while the caller goes on. */
+void file_map_drop(const void *bytes, size_t n);
+void file_map_scatter(const void *bytes, size_t n);
+void file_map_fetch(const void *bytes, size_t n);
 
 /* For files that are not written whole. `path` is for the error; what they do is what their names say, to the end or not. */
 int file_write_at(int fd, const char *path, uint64_t offset, const void *bytes, size_t n,

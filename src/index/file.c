@@ -12,6 +12,7 @@
 #define MAGIC        "KITHIDX\n"
 #define ALIGN        64u
 #define SECTIONS_MAX 64u
+#define PIECE_BYTES  ((size_t)4 << 20) /* of a section that is gone through: what a copy has twice */
 #define SMALL_BYTES  ((size_t)64 << 10) /* sections up to this are verified by every open */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
@@ -167,6 +168,20 @@ bool index_file_has(const struct index_file *file, uint32_t tag) {
     return find_section(file, tag_of(tag, file->nested), &entry);
 }
 
+/* Tags are compared as the whole file's, or as those of the index inside it. */
+bool index_file_is_original(const struct index_file *file, uint32_t tag) {
+    struct entry entry;
+    bool inside = (tag & 0x20202020u) == 0x20202020u;
+    tag &= ~0x20202020u;
+    return tag == FILE_TAG_ORIGINALS ||
+           (tag == FILE_TAG_WALK &&
+            find_section(file, tag_of(FILE_TAG_LISTS, inside || file->nested), &entry));
+}
+
+void index_file_copied(const struct index_file *file, const void *bytes, size_t n) {
+    if (!file->mapped) file_map_drop(bytes, n);
+}
+
 int index_file_section(const struct index_file *file, uint32_t tag, size_t want_bytes,
                        const void **bytes, size_t *n, kith_error *err) {
     struct entry entry;
@@ -189,13 +204,19 @@ int index_file_segs(const struct index_file *file, uint32_t tag, struct segs *se
     size_t got;
     TRY(index_file_section(file, tag, n * segs->stride, &bytes, &got, err));
     if (n == 0) return KITH_OK;
-    if (file->mapped) {
+    bool original = file->originals && index_file_is_original(file, tag);
+    if (file->mapped || original) {
         segs_borrow(segs, bytes, n);
+        if (original) file_map_scatter(bytes, got);
         return KITH_OK;
     }
     if (!segs_reserve(segs, n, owner))
         return FAIL(err, KITH_ENOMEM, "no memory for %zu bytes", got);
-    memcpy(segs->base, bytes, got);
+    for (size_t at = 0, some; at < got; at += some) {
+        some = got - at < PIECE_BYTES ? got - at : PIECE_BYTES;
+        memcpy(segs->base + at, (const uint8_t *)bytes + at, some);
+        index_file_copied(file, (const uint8_t *)bytes + at, some);
+    }
     return KITH_OK;
 }
 
@@ -263,7 +284,14 @@ static int verify_places(const struct index_file *file, kith_error *err) {
 static int verify_section(const struct index_file *file, const struct entry *entry,
                           kith_error *err) {
     char text[5];
-    if (file_crc32c(0, file->bytes + entry->offset, (size_t)entry->bytes) != entry->crc)
+    uint32_t crc = 0;
+    for (uint64_t at = 0, some; at < entry->bytes; at += some) {
+        const uint8_t *bytes = file->bytes + entry->offset + at;
+        some = entry->bytes - at < PIECE_BYTES ? entry->bytes - at : PIECE_BYTES;
+        crc = file_crc32c(crc, bytes, (size_t)some);
+        index_file_copied(file, bytes, (size_t)some);
+    }
+    if (crc != entry->crc)
         return FAIL_AT(err, KITH_ECORRUPT, entry->offset,
                        "section %s of %" PRIu64 " bytes: its checksum is wrong",
                        tag_text(entry->tag, text), entry->bytes);
@@ -295,7 +323,8 @@ int index_file_verify(const struct index_file *file, enum file_verify how, kith_
         struct entry entry = entry_of(file, i);
         bool wanted = how == FILE_VERIFY_ALL ||
                       (how == FILE_VERIFY_SMALL && entry.bytes <= SMALL_BYTES) ||
-                      (how == FILE_VERIFY_TRUTH && !is_derived(entry.tag));
+                      (how == FILE_VERIFY_TRUTH && !is_derived(entry.tag)) ||
+                      (how == FILE_VERIFY_CODES && !index_file_is_original(file, entry.tag));
         if (wanted) TRY(verify_section(file, &entry, err));
     }
     return KITH_OK;

@@ -40,13 +40,21 @@ void file_sections_abort(struct file_sections *out);
 struct index_file {
     const uint8_t *bytes; /* the whole file, mapped */
     size_t size;
-    bool mapped; /* keep pointing into it (KITH_OPEN_MAP); else sections are copied out */
-    bool nested; /* sections are those with tags in small letters */
+    bool mapped;    /* keep pointing into it (KITH_OPEN_MAP); else sections are copied out */
+    bool originals; /* keep pointing at originals only (KITH_OPEN_CODES) */
+    bool nested;    /* sections are those with tags in small letters */
 };
 /* A section's bytes, or an error naming it. want_bytes SIZE_MAX: any length. */
 int index_file_section(const struct index_file *file, uint32_t tag, size_t want_bytes,
                        const void **bytes, size_t *n, kith_error *err);
 bool index_file_has(const struct index_file *file, uint32_t tag);
+/* Whether a section holds what only re-ranking reads: originals apart from codes, and rows beside lists. */
+bool index_file_is_original(const struct index_file *file, uint32_t tag);
+/* A section's bytes have been copied: the map's pages leave memory. For any but KITH_OPEN_MAP. */
+void index_file_copied(const struct index_file *file, const void *bytes, size_t n);
+#define FILE_TAG_ORIGINALS FILE_TAG('O', 'R', 'I', 'G')
+#define FILE_TAG_WALK      FILE_TAG('W', 'A', 'L', 'K')
+#define FILE_TAG_LISTS     FILE_TAG('I', 'V', 'F', 'M')
 /* Fill a segmented array (initialised, empty) with the n elements of a section: borrowed when mapped, else copied. */
 int index_file_segs(const struct index_file *file, uint32_t tag, struct segs *segs, uint32_t n,
                     struct mem_account *owner, kith_error *err);
@@ -60,8 +68,8 @@ int index_file_segs(const struct index_file *file, uint32_t tag, struct segs *se
 /* Does it begin as an index file of Kith does? */
 bool index_file_is_ours(const uint8_t *bytes, size_t n);
 /* How much of a file is verified: header, table and small sections (whatever the file's size), all but what can be made
- * anew, or every section and every gap. */
-enum file_verify { FILE_VERIFY_SMALL, FILE_VERIFY_TRUTH, FILE_VERIFY_ALL };
+ * anew, all but originals, or every section and every gap. */
+enum file_verify { FILE_VERIFY_SMALL, FILE_VERIFY_TRUTH, FILE_VERIFY_CODES, FILE_VERIFY_ALL };
 /* err->at is the first bad byte's section offset. */
 int index_file_verify(const struct index_file *file, enum file_verify how, kith_error *err);
 

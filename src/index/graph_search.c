@@ -130,6 +130,7 @@ static void answer(const struct graph_walk *walk, const float *query, const grap
             at[i] = store_exact_row(store, key_row(keys[first + i]));
             exact[i] = key_dist(keys[first + i]);
         }
+        if (!walked_exactly) rows_fetch(rows, at, count);
         if (!walked_exactly) scorer_exact_list(&context->other, at, count, exact);
         for (uint32_t i = 0; i < count; i++) {
             int64_t id = rows_id(rows, key_row(keys[first + i]));

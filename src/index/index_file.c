@@ -118,19 +118,21 @@ static int fail_foreign(const struct file_map *map, kith_error *err) {
 }
 
 int index_open(struct kith_index **out, const char *path, int mode, kith_error *err) {
-    bool map = mode == KITH_OPEN_MAP;
+    bool map = mode == KITH_OPEN_MAP, codes = mode == KITH_OPEN_CODES;
     struct file_map opened;
     struct kith_index *index = NULL;
     TRY(file_map_open(&opened, path, err));
-    struct index_file file = {.bytes = opened.bytes, .size = opened.size, .mapped = map};
+    struct index_file file = {
+        .bytes = opened.bytes, .size = opened.size, .mapped = map, .originals = codes};
     int code = index_file_verify(&file,
                                  map                        ? FILE_VERIFY_SMALL
+                                 : codes                    ? FILE_VERIFY_CODES
                                  : mode == KITH_OPEN_REPAIR ? FILE_VERIFY_TRUTH
                                                             : FILE_VERIFY_ALL,
                                  err);
     if (code == KITH_EFORMAT) code = fail_foreign(&opened, err);
     if (code == KITH_OK) code = index_load_sections(&index, &file, mode == KITH_OPEN_READ, err);
-    if (code == KITH_OK && map)
+    if (code == KITH_OK && (map || codes))
         index->map = opened;
     else
         file_map_close(&opened);
@@ -139,6 +141,6 @@ int index_open(struct kith_index **out, const char *path, int mode, kith_error *
 }
 
 int index_check_file(const struct kith_index *index, kith_error *err) {
-    struct index_file file = {.bytes = index->map.bytes, .size = index->map.size, .mapped = true};
+    struct index_file file = {.bytes = index->map.bytes, .size = index->map.size, .mapped = !index->rows.fetches};
     return index_file_verify(&file, FILE_VERIFY_ALL, err);
 }

@@ -174,14 +174,14 @@ struct lists_file {
     const uint32_t *length, *row;
     const uint8_t *codes;
     uint64_t n_rows, codes_bytes;
-    bool mapped;
+    const struct index_file *file;
 };
 
 static int read_lists(const struct ivf_model *model, const struct index_file *file,
                       struct lists_file *lists, kith_error *err) {
     const void *bytes;
     size_t n;
-    *lists = (struct lists_file){.mapped = file->mapped};
+    *lists = (struct lists_file){.file = file};
     TRY(index_file_section(file, TAG_LENGTHS, model->nlist * sizeof(uint32_t), &bytes, &n, err));
     lists->length = bytes;
     for (uint32_t i = 0; i < model->nlist; i++) {
@@ -204,10 +204,11 @@ static int load_list(const struct ivf_code *code, const struct lists_file *file,
                      struct mem_account *owner, kith_error *err) {
     struct ivf_list *list;
     TRY(ivf_list_borrow(&list, code, length, row, codes, owner, err));
-    if (!file->mapped) {
+    if (!file->file->mapped) {
         struct ivf_list *copy;
         int made = ivf_list_copy(&copy, list, code, owner, err);
         ivf_list_free(list, NULL, code, owner);
+        index_file_copied(file->file, codes, codes_bytes(code, length));
         if (made != KITH_OK) return made;
         list = copy;
     }

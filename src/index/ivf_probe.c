@@ -246,6 +246,7 @@ static void refine(struct probe *probe) {
         n = n < SCORER_BLOCK ? n : SCORER_BLOCK;
         for (uint32_t i = 0; i < n; i++)
             at[i] = store_exact_row(probe->store, (uint32_t)hits[first + i].id);
+        rows_fetch(rows, at, n);
         scorer_exact_list(&probe->exact, at, n, probe->score);
         for (uint32_t i = 0; i < n; i++) {
             struct scan_hit hit = hits[first + i];

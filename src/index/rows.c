@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/status.h"
 #include "base/thread.h"
 #include "index/rows_store.h"
@@ -159,6 +160,12 @@ int rows_release(struct rows *rows, size_t n, const uint32_t *row, kith_error *e
     rows->n_dead -= (uint32_t)n;
     pthread_mutex_unlock(&rows->ids_lock);
     return KITH_OK;
+}
+
+void rows_fetch(const struct rows *rows, const uint8_t *const *at, size_t n) {
+    if (!rows->fetches) return;
+    size_t bytes = store_exact_code(rows_store(rows))->stride;
+    for (size_t i = 0; i < n; i++) file_map_fetch(at[i], bytes);
 }
 
 /* ---- figures ----------------------------------------------------------------------------------- */

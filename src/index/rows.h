@@ -97,6 +97,7 @@ struct rows {
     uint32_t trained_n;         /* rows when the walk code was last trained */
     _Atomic uint32_t n_clipped; /* rows outside its ranges that were added since */
     bool read_only;
+    bool fetches; /* originals lie in a map: those that are scored next are asked for first */
     _Atomic(struct scan_scratch *) scan; /* scan.c's, freed by scan_deinit */
     struct rows_stream
         *stream; /* while a file is built from rows that are not held; rows_stream.h */
@@ -199,6 +200,9 @@ static inline const struct segs *store_exact_rows(const struct store *store) {
 static inline const uint8_t *store_exact_row(const struct store *store, uint32_t row) {
     return segs_at(store_exact_rows(store), row);
 }
+
+/* Ask for originals that will be scored, so that those that are not in memory come while others do. */
+void rows_fetch(const struct rows *rows, const uint8_t *const *at, size_t n);
 
 static inline const uint8_t *store_walk_row(const struct store *store, uint32_t row) {
     return segs_at(&store->walk_rows, row);

@@ -278,6 +278,7 @@ int rows_load(struct rows *rows, const struct index_file *file, kith_error *err)
     rows->next_id = meta.next_id;
     rows->trained_n = meta.trained_n;
     atomic_store_explicit(&rows->n_clipped, meta.n_clipped, memory_order_relaxed);
-    rows->read_only = file->mapped;
+    rows->read_only = file->mapped || file->originals;
+    rows->fetches = file->originals;
     return KITH_OK;
 }
