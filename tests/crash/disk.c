@@ -1,4 +1,6 @@
 /* A disk that forgets. See disk.h. */
+/* Both names of each function are defined here, whichever a library was compiled to call. */
+#undef _FILE_OFFSET_BITS
 #include "disk.h"
 
 #include <dirent.h>
@@ -96,6 +98,10 @@ ssize_t pwrite(int fd, const void *bytes, size_t n, off_t offset) {
     return wrote;
 }
 
+ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t offset) {
+    return pwrite(fd, bytes, n, offset);
+}
+
 ssize_t write(int fd, const void *bytes, size_t n) {
     static ssize_t (*next)(int, const void *, size_t);
     if (!next) next = (ssize_t(*)(int, const void *, size_t))real("write");
@@ -132,6 +138,8 @@ int ftruncate(int fd, off_t length) {
     if (result == 0) note(LENGTH, fd, (uint64_t)length, NULL, 0);
     return result;
 }
+
+int ftruncate64(int fd, off64_t length) { return ftruncate(fd, length); }
 
 int fdatasync(int fd) {
     if (fails(fd)) return -1;
