@@ -133,6 +133,10 @@ int ivf_code_train(struct ivf_code *code, size_t n, const float *residuals, cons
                    kith_error *err);
 /* The vector that is compared with centres, and that a quantizer codes: x, or x at length 1. out may be x. */
 void ivf_code_vector(const struct ivf_code *code, size_t dim, const float *x, float *out);
+/* Whether that is not x as it is. */
+static inline bool ivf_code_scales(const struct ivf_code *code) {
+    return code->metric == KITH_METRIC_COSINE || code->unit;
+}
 /* n vectors near one centre to codes, row_bytes apart: as the user gave them for plain codes, as ivf_code_vector leaves
  * them for a quantizer. */
 void ivf_code_encode(const struct ivf_code *code, size_t dim, size_t n, const float *x,

@@ -2,28 +2,32 @@
  *
  *     queries --coarse--> (list, query) pairs --counting sort--> for each list, for each chunk: its queries
  *
- * In two rounds: the nearest lists of each query first, so that all heaps are near their end when the many others come.
+ * Lists whose codes are bytes, or can be, are scored in register tiles (ivf_tile.c), in one round. Others in two, the
+ * nearest lists of each query first, so that all heaps are near their end when the many others come.
  * A query that has fewer than k rows after its lists goes on alone. Results are those of single queries. */
 #include "base/clock.h"
-#include "index/ivf_probe.h"
+#include "index/ivf_tile.h"
 
 #define BATCH_BYTES ((size_t)32 << 20) /* of scratch, for queries together */
 #define FIRST_SHARE 8u /* one list in so many is read in the first round, at least one */
+#define TILE_MIN    4u /* queries of a list, from which packing it pays */
 
 struct batch {
     const struct scan_query *query;
     const struct probe *common;
     struct probe *probe; /* n */
-    size_t first, n;     /* of query's */
+    struct tile tile;
+    size_t first, n; /* of query's */
     uint32_t nprobe;
     size_t block;    /* queries whose lists are found together */
     uint8_t *coarse; /* scratch of that */
     uint32_t *list;  /* n x nprobe */
     float *dist;     /* of their centres */
-    float *x;        /* n queries as they are coded */
+    float *x;        /* n queries as they are coded; not written where that is as they are */
     uint32_t
         *start; /* nlist + 1: where a list's part of pair begins, after sort_pairs where it ends */
-    uint32_t *pair; /* query * nprobe + place */
+    struct tile_pair *pair; /* n x nprobe */
+    uint8_t *scratch;       /* of probes */
 };
 
 /* Pairs of places [from, to) of every query, by list. */
@@ -40,9 +44,19 @@ static void sort_pairs(struct batch *batch, uint32_t from, uint32_t to) {
     }
     for (size_t q = 0; q < batch->n; q++)
         for (uint32_t place = from; place < to; place++) {
-            size_t pair = q * batch->nprobe + place;
-            batch->pair[batch->start[batch->list[pair]]++] = (uint32_t)pair;
+            size_t at_pair = q * batch->nprobe + place;
+            batch->pair[batch->start[batch->list[at_pair]]++] =
+                (struct tile_pair){(uint32_t)q, batch->dist[at_pair]};
         }
+}
+
+static void scan_chunk(struct batch *batch, const struct ivf_chunk *chunk,
+                       const struct tile_pair *pair, size_t n) {
+    if (batch->tile.bytes && n >= TILE_MIN) {
+        tile_scan(&batch->tile, chunk, batch->probe, pair, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) probe_scan(&batch->probe[pair[i].query], chunk, pair[i].base);
 }
 
 static int scan_round(struct batch *batch, uint32_t from, uint32_t to, kith_error *err) {
@@ -55,22 +69,20 @@ static int scan_round(struct batch *batch, uint32_t from, uint32_t to, kith_erro
             scan_deadline_fail(err);
             return KITH_EDEADLINE;
         }
-        for (uint32_t c = 0; list && c < list->n_chunks; c++)
-            for (uint32_t p = at; p < batch->start[i]; p++)
-                probe_scan(&batch->probe[batch->pair[p] / batch->nprobe], &list->chunk[c],
-                           batch->dist[batch->pair[p]]);
+        for (uint32_t c = 0; list && c < list->n_chunks && at < batch->start[i]; c++)
+            scan_chunk(batch, &list->chunk[c], batch->pair + at, batch->start[i] - at);
     }
     return KITH_OK;
 }
 
 static int find_lists(struct batch *batch, kith_error *err) {
     const struct ivf_coarse *coarse = &batch->common->model->coarse;
-    const size_t dim = batch->query->rows->config.dim, nprobe = batch->nprobe;
+    const size_t nprobe = batch->nprobe;
     for (size_t q = 0, n; q < batch->n; q += n) {
         n = batch->n - q < batch->block ? batch->n - q : batch->block;
         const struct kmeans_found found = {nprobe, batch->list + q * nprobe,
                                            batch->dist + q * nprobe};
-        TRY(ivf_coarse_find(coarse, n, batch->x + q * dim, &found, batch->coarse, err));
+        TRY(ivf_coarse_find(coarse, n, batch->probe[q].x, &found, batch->coarse, err));
     }
     return KITH_OK;
 }
@@ -78,37 +90,47 @@ static int find_lists(struct batch *batch, kith_error *err) {
 static int scan_rounds(struct batch *batch, kith_error *err) {
     uint32_t first = (batch->nprobe + FIRST_SHARE - 1) / FIRST_SHARE;
     TRY(find_lists(batch, err));
+    if (batch->tile.bytes) first = batch->nprobe;
     TRY(scan_round(batch, 0, first, err));
     return first < batch->nprobe ? scan_round(batch, first, batch->nprobe, err) : KITH_OK;
 }
 
 /* Parts of the slot's scratch, and with memory where they are; returns how many bytes. */
 static size_t lay_out(struct batch *batch, uint8_t *memory) {
+    const struct ivf_model *model = batch->common->model;
     size_t n = batch->n, pairs = n * batch->nprobe, each = probe_bytes(batch->common, 0);
-    size_t dim = batch->query->rows->config.dim, nlist = batch->common->model->nlist;
+    size_t x_bytes =
+        ivf_code_scales(&model->code) ? n * batch->query->rows->config.dim * sizeof(float) : 0;
     size_t list = bits_round_up(n * sizeof(struct probe), 64);
     size_t dist = bits_round_up(list + pairs * sizeof(uint32_t), 64);
     size_t start = bits_round_up(dist + pairs * sizeof(float), 64);
-    size_t pair = bits_round_up(start + (nlist + 1) * sizeof(uint32_t), 64);
-    size_t x = bits_round_up(pair + pairs * sizeof(uint32_t), 64);
-    size_t coarse = bits_round_up(x + n * dim * sizeof(float), 64);
-    size_t scratch = bits_round_up(
-        coarse + ivf_coarse_bytes(&batch->common->model->coarse, batch->block, batch->nprobe), 64);
+    size_t pair = bits_round_up(start + (model->nlist + (size_t)1) * sizeof(uint32_t), 64);
+    size_t x = bits_round_up(pair + pairs * sizeof(struct tile_pair), 64);
+    size_t coarse = bits_round_up(x + x_bytes, 64);
+    size_t tile =
+        bits_round_up(coarse + ivf_coarse_bytes(&model->coarse, batch->block, batch->nprobe), 64);
+    size_t scratch = bits_round_up(tile + tile_bytes(&batch->tile, n), 64);
     if (!memory) return scratch + n * each;
     batch->probe = (struct probe *)(void *)memory;
     batch->coarse = memory + coarse;
     batch->list = (uint32_t *)(void *)(memory + list);
     batch->dist = (float *)(void *)(memory + dist);
     batch->start = (uint32_t *)(void *)(memory + start);
-    batch->pair = (uint32_t *)(void *)(memory + pair);
+    batch->pair = (struct tile_pair *)(void *)(memory + pair);
     batch->x = (float *)(void *)(memory + x);
-    for (size_t q = 0; q < n; q++) {
-        const float *from = batch->query->queries + (batch->first + q) * dim;
-        batch->probe[q] = *batch->common;
-        probe_begin(&batch->probe[q], from, 0, memory + scratch + q * each);
-        ivf_code_vector(&batch->common->model->code, dim, from, batch->x + q * dim);
-    }
+    batch->scratch = memory + scratch;
+    tile_begin(&batch->tile, n, memory + tile);
     return scratch + n * each;
+}
+
+static void begin_queries(struct batch *batch) {
+    const size_t dim = batch->query->rows->config.dim, each = probe_bytes(batch->common, 0);
+    for (size_t q = 0; q < batch->n; q++) {
+        const float *query = batch->query->queries + (batch->first + q) * dim;
+        batch->probe[q] = *batch->common;
+        probe_begin(&batch->probe[q], query, batch->x + q * dim, 0, batch->scratch + q * each);
+        tile_set_query(&batch->tile, q, &batch->probe[q]);
+    }
 }
 
 /* A query that its lists left short, by itself. */
@@ -131,6 +153,7 @@ static int search_some(struct batch *batch, struct scan_slot *slot, kith_error *
     if (!scan_slot_grow(query->rows, &slot->batch, &slot->batch_bytes, lay_out(batch, NULL)))
         return FAIL(err, KITH_ENOMEM, "no memory to search with %zu queries at once", batch->n);
     lay_out(batch, slot->batch);
+    begin_queries(batch);
     TRY(scan_rounds(batch, err));
     for (size_t q = batch->first; q < last; q++) {
         struct probe *probe = &batch->probe[q - batch->first];
@@ -149,6 +172,7 @@ int ivf_batch(struct scan_query *query, struct scan_slot *slot, kith_error *err)
     struct batch batch = {.query = query, .common = &common};
     probe_open(&common, query->context, query->call);
     batch.nprobe = probe_count(common.model, query->call);
+    tile_open(&batch.tile, common.model);
     batch.block = ivf_coarse_block(&common.model->coarse, batch.nprobe);
     size_t most = BATCH_BYTES / (probe_bytes(&common, 0) + sizeof common + batch.nprobe * 16u);
     most = most < 1 ? 1 : most;

@@ -50,7 +50,7 @@ void ivf_code_deinit(struct ivf_code *code, struct mem_account *owner) {
 }
 
 void ivf_code_vector(const struct ivf_code *code, size_t dim, const float *x, float *out) {
-    if (code->metric != KITH_METRIC_COSINE && !code->unit) {
+    if (!ivf_code_scales(code)) {
         if (out != x) memcpy(out, x, dim * sizeof *out);
         return;
     }

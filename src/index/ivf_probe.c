@@ -14,9 +14,7 @@
 /* Parts of one block, or with NULL how many bytes it has. */
 static size_t lay_out(struct probe *probe, uint32_t n_lists, uint8_t *memory) {
     const struct ivf_code *code = &probe->model->code;
-    size_t dim = probe->ivf->index.rows.config.dim, at = 0;
-    size_t x = at;
-    at = bits_round_up(at + dim * sizeof(float), 64);
+    size_t at = 0;
     size_t list = at;
     at = bits_round_up(at + n_lists * sizeof(uint32_t), 64);
     size_t dist = at;
@@ -32,7 +30,6 @@ static size_t lay_out(struct probe *probe, uint32_t n_lists, uint8_t *memory) {
     size_t exact = at;
     if (probe->refines) at += bits_round_up(scorer_bytes(store_exact_code(probe->store)), 64);
     if (!memory) return at;
-    probe->x = (float *)(void *)(memory + x);
     probe->list = (uint32_t *)(void *)(memory + list);
     probe->coarse = memory + coarse;
     probe->list_dist = (float *)(void *)(memory + dist);
@@ -72,15 +69,21 @@ size_t probe_bytes(const struct probe *probe, uint32_t n_lists) {
     return lay_out(&measured, n_lists, NULL);
 }
 
-void probe_begin(struct probe *probe, const float *query, uint32_t n_lists, uint8_t *memory) {
-    const struct ivf_model *model = probe->model;
+void probe_begin(struct probe *probe, const float *query, float *x, uint32_t n_lists,
+                 uint8_t *memory) {
+    const struct ivf_code *code = &probe->model->code;
+    const size_t dim = probe->ivf->index.rows.config.dim;
     lay_out(probe, n_lists, memory);
     probe->query = query;
-    ivf_code_vector(&model->code, probe->ivf->index.rows.config.dim, query, probe->x);
-    if (model->code.quantizer) {
+    probe->x = query;
+    if (ivf_code_scales(code)) {
+        ivf_code_vector(code, dim, query, x);
+        probe->x = x;
+    }
+    if (code->quantizer) {
         struct quantizer_scorer *scorer = (struct quantizer_scorer *)(void *)probe->quantized;
-        model->code.quantizer->ops->set_query(scorer, probe->x);
-        probe->x_l2sq = (float)sums_squares(probe->ivf->index.rows.config.dim, probe->x);
+        code->quantizer->ops->set_query(scorer, probe->x);
+        probe->x_l2sq = (float)sums_squares(dim, probe->x);
     } else {
         scorer_set_query(&probe->plain, probe->query);
     }
@@ -90,15 +93,17 @@ int probe_init(struct probe *probe, const struct ivf *ivf, const struct scan_que
                struct scan_slot *slot, kith_error *err) {
     probe_open(probe, ivf, query->call);
     uint32_t nlist = probe->model->nlist;
-    if (!scan_slot_grow(query->rows, &slot->batch, &slot->batch_bytes, probe_bytes(probe, nlist)))
+    size_t x_bytes = bits_round_up(query->rows->config.dim * sizeof(float), 64);
+    if (!scan_slot_grow(query->rows, &slot->batch, &slot->batch_bytes,
+                        x_bytes + probe_bytes(probe, nlist)))
         return FAIL(err, KITH_ENOMEM, "no memory to search %u lists", nlist);
-    probe_begin(probe, query->queries, nlist, slot->batch);
+    probe_begin(probe, query->queries, (float *)(void *)slot->batch, nlist, slot->batch + x_bytes);
     return KITH_OK;
 }
 
 /* ---- a list ------------------------------------------------------------------------------------------ */
 
-static inline void offer(struct probe *probe, uint32_t row, float dist) {
+void probe_offer(struct probe *probe, uint32_t row, float dist) {
     if (!probe_may_return(probe, row)) return;
     heap_push(&probe->heap, dist,
               probe->refines ? (int64_t)row : rows_id(&probe->ivf->index.rows, row));
@@ -126,7 +131,7 @@ static void scan_quantized(struct probe *probe, const struct ivf_chunk *chunk, f
     for (uint32_t i = 0; i < chunk->n; i++) {
         float dist = base + probe->score[i];
         if (!(dist <= tau)) continue;
-        offer(probe, chunk->row[i], dist);
+        probe_offer(probe, chunk->row[i], dist);
         tau = heap_limit(&probe->heap);
     }
 }
@@ -143,7 +148,7 @@ static void scan_exact(struct probe *probe, const struct ivf_chunk *chunk, float
         float dist =
             base + quantizer->ops->score(scorer, chunk->codes + i * (size_t)quantizer->bytes);
         if (!(dist <= tau)) continue;
-        offer(probe, chunk->row[i], dist);
+        probe_offer(probe, chunk->row[i], dist);
         tau = heap_limit(&probe->heap);
     }
 }
@@ -156,14 +161,11 @@ static void scan_plain(struct probe *probe, const struct ivf_chunk *chunk) {
     scorer_rows(scorer, chunk->codes, chunk->n, probe->score);
     for (uint32_t i = 0; i < chunk->n; i++) {
         float dist = probe->score[i];
-        if (scorer->slack > 0) {
-            float room =
-                scorer->slack + 1e-5f * (fabsf(tau) + fabsf(dist)); /* the law's rounding */
-            if (!(dist <= tau + room)) continue;
+        if (!(dist <= probe_law_limit(scorer, tau, dist))) continue;
+        if (!(dist < scorer->exact_below))
             dist = scorer_exact_one(scorer, chunk->codes + i * stride);
-        }
         if (!(dist <= tau)) continue;
-        offer(probe, chunk->row[i], dist);
+        probe_offer(probe, chunk->row[i], dist);
         tau = heap_limit(&probe->heap);
     }
 }

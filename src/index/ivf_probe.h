@@ -2,6 +2,8 @@
 #ifndef KITH_INDEX_IVF_PROBE_H
 #define KITH_INDEX_IVF_PROBE_H
 
+#include <math.h>
+
 #include "index/ivf.h"
 #include "index/scan_heap.h"
 #include "index/scan_pass.h"
@@ -14,7 +16,7 @@ struct probe {
     uint32_t n_rows;
     const struct search_call *call;
     const float *query;
-    float *x;              /* the query as it is coded */
+    const float *x;        /* the query as it is coded: itself, or scaled */
     float x_l2sq;          /* its squared length, for a quantizer */
     uint32_t *list;        /* as many places as probe_begin was told */
     float *list_dist;      /* of the centres */
@@ -33,10 +35,11 @@ struct probe {
 int probe_init(struct probe *probe, const struct ivf *ivf, const struct scan_query *query,
                struct scan_slot *slot, kith_error *err);
 /* The same apart, for several queries at once: what all have in common, then each with probe_bytes of scratch, 64-byte
- * aligned, and places for n_lists lists. */
+ * aligned, and places for n_lists lists. x is room for the query at length 1, of use where ivf_code_scales. */
 void probe_open(struct probe *probe, const struct ivf *ivf, const struct search_call *call);
 size_t probe_bytes(const struct probe *probe, uint32_t n_lists);
-void probe_begin(struct probe *probe, const float *query, uint32_t n_lists, uint8_t *memory);
+void probe_begin(struct probe *probe, const float *query, float *x, uint32_t n_lists,
+                 uint8_t *memory);
 
 /* How many lists a call reads. */
 uint32_t probe_count(const struct ivf_model *model, const struct search_call *call);
@@ -44,6 +47,8 @@ uint32_t probe_count(const struct ivf_model *model, const struct search_call *ca
 int probe_lists(struct probe *probe, kith_error *err);
 /* Offer a chunk's rows to the heap; the distance is its list's centre's. */
 void probe_scan(struct probe *probe, const struct ivf_chunk *chunk, float list_dist);
+/* A row that is within heap_limit. */
+void probe_offer(struct probe *probe, uint32_t row, float dist);
 /* Re-rank where originals are kept, and write the k nearest. */
 void probe_finish(struct probe *probe, int64_t *ids, float *dists);
 /* scan_settled's run for several queries without a filter (ivf_batch.c). */
@@ -56,6 +61,12 @@ static inline float probe_base(const struct probe *probe, float list_dist) {
     const struct ivf_code *code = &probe->model->code;
     if (code->residual) return list_dist;
     return code->metric == KITH_METRIC_L2 ? probe->x_l2sq : 0;
+}
+
+/* What the estimate of a row within tau by the law does not exceed. */
+static inline float probe_law_limit(const struct scorer *scorer, float tau, float est) {
+    if (scorer->slack == 0) return tau;
+    return tau + scorer->slack + 1e-5f * (fabsf(tau) + fabsf(est)); /* the law's rounding */
 }
 
 /* A mapped file may hold any row number. */

@@ -13,7 +13,7 @@
 #define SCAN_ADVANTAGE \
     4.0 /* over a row of a list that fails, a quarter of an original that is scored */
 #define BATCH_MIN 8u
-#define BATCH_MAX 512u /* queries that share lists */
+#define BATCH_MAX 4096u /* queries that share lists */
 
 static int search_one(struct scan_query *query, struct scan_slot *slot, kith_error *err) {
     struct probe probe;

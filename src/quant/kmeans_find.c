@@ -3,16 +3,18 @@
  *     rows -> s8 queries -> groups of panels, each with the limit that the groups before it allow -> hits
  *     hits that are still within the last limit -> law distances -> the `most` nearest
  *
- * The limit. A heap keeps the `most` least estimates so far; by rules 2 and 5 of kmeans_set.h so many centroids have a
- * law distance up to some t, so that what belongs to the answer has, too, and by rules 1 and 4 an estimate within the
- * limit. Hits are kept, k a row at most, until the last limit is known: then few are left to score by the law.
+ * The limit. Some estimate is found, by halving, that `most` of those so far do not exceed; by rules 2 and 5 of
+ * kmeans_set.h so many centroids have a law distance up to some t, so that what belongs to the answer has, too, and by
+ * rules 1 and 4 an estimate within the limit. Hits are kept, k a row at most, until the last limit is known: then few are left to score by the law.
  *
  * A key orders (distance, number): the float's bits, made to compare as an unsigned number, above the centroid's. */
 #include <string.h>
 
 #include "quant/kmeans_find.h"
 
-#define GROUP_FIRST 64u /* no limit is known yet: a small group */
+/* No limit is known yet: a small group. Where many are asked for, groups double. */
+#define GROUP_FIRST 64u
+#define HALVINGS    7 /* of the range of estimates, for a limit on them */
 
 /* ---- keys -------------------------------------------------------------------------------------- */
 
@@ -61,9 +63,10 @@ static uintptr_t lay_out(struct kmeans_finder *finder, size_t n, void *scratch) 
     uintptr_t at = (uintptr_t)scratch;
     struct kmeans_hits *hits = &finder->hits;
     finder->keys = kmeans_carve(&at, n * finder->most * sizeof *finder->keys);
-    finder->n_keys = kmeans_carve(&at, n * sizeof *finder->n_keys);
+    finder->n_near = kmeans_carve(&at, n * sizeof *finder->n_near);
     hits->stride = set->k + 16; /* rows would share the first cache's few sets at a power of two */
     hits->hits = kmeans_carve(&at, n * hits->stride * sizeof *hits->hits);
+    finder->near = kmeans_carve(&at, n * hits->stride * sizeof *finder->near);
     hits->n_hits = kmeans_carve(&at, n * sizeof *hits->n_hits);
     hits->limit = kmeans_carve(&at, n * sizeof *hits->limit);
     return at;
@@ -82,21 +85,45 @@ void kmeans_finder_init(struct kmeans_finder *finder, const struct kmeans_set *s
 
 /* ---- finding ----------------------------------------------------------------------------------- */
 
+/* A value that at least `most` of n values do not exceed, near the least such. */
+static float bound_of(const float *values, size_t n, size_t most) {
+    float low = values[0], high = values[0];
+    for (size_t i = 1; i < n; i++) {
+        low = values[i] < low ? values[i] : low;
+        high = values[i] > high ? values[i] : high;
+    }
+    if (most == 1) return low;
+    for (int halving = 0; halving < HALVINGS; halving++) {
+        const float middle = low + (high - low) * 0.5f;
+        uint32_t within = 0;
+        for (size_t i = 0; i < n; i++) within += values[i] <= middle;
+        if (within >= most)
+            high = middle;
+        else
+            low = middle;
+    }
+    return high;
+}
+
 /* Take note of the estimates that a group brought, and lower the limit. */
 static void take_estimates(struct kmeans_finder *finder, const struct kmeans_queries *queries,
                            size_t i, uint32_t from) {
     const struct kmeans_set *set = finder->set;
     const struct kern_hit *hits = finder->hits.hits + i * finder->hits.stride;
-    uint64_t *keys = finder->keys + i * finder->most;
-    size_t n = finder->n_keys[i];
-    for (uint32_t h = from; h < finder->hits.n_hits[i]; h++)
-        n = keys_push(keys, n, finder->most, key_of(hits[h].dist, hits[h].row));
-    finder->n_keys[i] = (uint32_t)n;
-    if (n < finder->most) return;
+    float *near = finder->near + i * finder->hits.stride;
+    size_t n = finder->n_near[i], kept = 0;
+    for (uint32_t h = from; h < finder->hits.n_hits[i]; h++) near[n++] = hits[h].dist;
+    finder->n_near[i] = (uint32_t)n;
+    if (n < finder->most || from == finder->hits.n_hits[i]) return;
+    const float bound = bound_of(near, n, finder->most);
+    for (size_t j = 0; j < n; j++) {
+        near[kept] = near[j];
+        kept += near[j] <= bound;
+    }
+    finder->n_near[i] = (uint32_t)kept;
     const double reach = kmeans_reach(queries, i);
     const float slack = queries->slack[i];
-    double law =
-        kmeans_law_above(set, reach, kmeans_above_est(set, reach, slack, key_dist(keys[0])));
+    double law = kmeans_law_above(set, reach, kmeans_above_est(set, reach, slack, bound));
     finder->hits.limit[i] =
         kmeans_limit_of(set, reach, slack, kmeans_above_law(set, reach, kmeans_up(law)));
 }
@@ -105,11 +132,12 @@ static void scan(struct kmeans_finder *finder, const struct kmeans_queries *quer
     const struct kmeans_set *set = finder->set;
     uint32_t *n_hits = finder->hits.n_hits, before[KMEANS_BLOCK];
     memset(n_hits, 0, queries->n * sizeof *n_hits);
-    memset(finder->n_keys, 0, queries->n * sizeof *finder->n_keys);
+    memset(finder->n_near, 0, queries->n * sizeof *finder->n_near);
     for (size_t i = 0; i < queries->n; i++) finder->hits.limit[i] = INFINITY;
-    size_t n = GROUP_FIRST < set->group ? GROUP_FIRST : set->group;
-    for (size_t first = 0; first < set->k; first += n, n = set->group) {
-        if (n > set->k - first) n = set->k - first;
+    for (size_t first = 0, n; first < set->k; first += n) {
+        n = first < GROUP_FIRST ? GROUP_FIRST : finder->most > 1 ? first : set->group;
+        n = n < set->group ? n : set->group;
+        n = n < set->k - first ? n : set->k - first;
         memcpy(before, n_hits, queries->n * sizeof *before);
         kmeans_set_scan(set, &set->all, first, n, queries, &finder->hits);
         for (size_t i = 0; i < queries->n; i++) take_estimates(finder, queries, i, before[i]);

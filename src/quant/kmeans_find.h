@@ -9,7 +9,8 @@ struct kmeans_finder {
     const struct kmeans_set *set;
     size_t most;
     uint64_t *keys; /* `most` of each row: a heap */
-    uint32_t *n_keys;
+    float *near;    /* estimates of each row, hits.stride apart, that its limit rests on */
+    uint32_t *n_near;
     struct kmeans_hits hits;
 };
 

@@ -212,3 +212,31 @@ void linear_decode(const struct quantizer *quantizer, const uint8_t *code, float
     const struct linear *linear = (const struct linear *)quantizer;
     linear_decode_from(linear, linear->low, code, out);
 }
+
+/* ---- Many queries --------------------------------------------------------------------------------- */
+
+uint32_t linear_wide_bytes(const struct quantizer *quantizer) {
+    const struct linear *linear = (const struct linear *)quantizer;
+    if (quantizer->metric == KITH_METRIC_L1) return 0;
+    return (uint32_t)bits_round_up(linear->positions, 64);
+}
+
+static void widen_row(const struct linear *linear, const uint8_t *code, uint8_t *wide) {
+    const uint32_t bytes = linear_wide_bytes(&linear->base);
+    for (uint32_t at = 0; at < linear->positions; at += LINEAR_PIECE)
+        unpack(linear->bits, code + at / 8 * linear->bits, positions_of(linear, at), wide + at);
+    memset(wide + linear->positions, 0, bytes - linear->positions);
+}
+
+struct quantizer_bytes linear_widen(const struct quantizer *quantizer, const uint8_t *codes,
+                                    size_t n, uint8_t *wide, float *terms) {
+    const struct linear *linear = (const struct linear *)quantizer;
+    const uint32_t bytes = linear_wide_bytes(quantizer), stride = quantizer->bytes;
+    memset(terms, 0, n * sizeof *terms);
+    for (size_t i = 0; i < n && linear->term_at; i++)
+        memcpy(&terms[i], codes + i * stride + linear->term_at, sizeof *terms);
+    if (linear->bits == 8 && bytes == linear->positions)
+        return (struct quantizer_bytes){codes, stride};
+    for (size_t i = 0; i < n; i++) widen_row(linear, codes + i * stride, wide + i * bytes);
+    return (struct quantizer_bytes){wide, bytes};
+}

@@ -68,6 +68,11 @@ void linear_rows(const struct quantizer_scorer *scorer, const uint8_t *codes, si
                  size_t n, float *scores);
 float linear_score(const struct quantizer_scorer *scorer, const uint8_t *code);
 
+uint32_t linear_wide_bytes(const struct quantizer *quantizer);
+struct quantizer_bytes linear_widen(const struct quantizer *quantizer, const uint8_t *codes,
+                                    size_t n, uint8_t *wide, float *terms);
+struct quantizer_wide linear_wide_query(const struct quantizer_scorer *scorer, int8_t *codes);
+
 /* low + step c, for any low[dim]. */
 void linear_decode_from(const struct linear *linear, const float *low, const uint8_t *code,
                         float *out);

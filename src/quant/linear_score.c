@@ -18,6 +18,7 @@
  * times 1 + 2^-10, for the second order, |w| by the law, and rounding in these sums themselves. */
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bits.h"
@@ -186,4 +187,18 @@ void linear_rows(const struct quantizer_scorer *base, const uint8_t *codes, size
         scorer->rows(scorer->quantised, codes, stride, run, linear->code_bytes, scorer->dots);
         FINISH_RUN(codes + i * stride);
     }
+}
+
+/* |dot| is at most top sum|e|; scale, bias, the dot, their sums with the term and both results are rounded: nine times. */
+struct quantizer_wide linear_wide_query(const struct quantizer_scorer *base, int8_t *codes) {
+    const struct linear_scorer *scorer = (const struct linear_scorer *)base;
+    const struct linear *linear = linear_of(base);
+    const uint32_t n = linear->positions, bytes = linear_wide_bytes(base->quantizer);
+    uint32_t sum = 0;
+    memcpy(codes, scorer->quantised, n);
+    memset(codes + n, 0, bytes - n);
+    for (uint32_t i = 0; i < n; i++) sum += (uint32_t)abs(codes[i]);
+    const double largest = fabs(scorer->scale) * linear->top * sum;
+    return (struct quantizer_wide){(float)scorer->scale, (float)scorer->bias,
+                                   folding_round_up(0x1p-21 * (largest + fabs(scorer->bias)))};
 }

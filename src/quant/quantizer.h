@@ -76,6 +76,18 @@ struct quantizer_scorer {
                         * leaves it) where there is no centre; only RaBitQ reads it, to see which rows blocks() may skip */
 };
 
+/* A query in s8 for rows of byte codes: fma(scale, dot, term + bias), each a rounding to f32, is within room + 2^-22 |term|
+ * of what rows() answers. */
+struct quantizer_wide {
+    float scale, bias, room;
+};
+
+/* Rows of byte codes, stride bytes apart. */
+struct quantizer_bytes {
+    const uint8_t *at;
+    size_t stride;
+};
+
 struct quantizer_ops {
     const char *name; /* "sq", "pq", "rabitq", "binary" */
     size_t object_bytes;
@@ -112,6 +124,14 @@ struct quantizer_ops {
     void (*pack)(const struct quantizer *quantizer, const uint8_t *codes, size_t n, uint8_t *block);
     void (*unpack)(const struct quantizer *quantizer, const uint8_t *block, size_t i,
                    uint8_t *code);
+
+    /* Codes as bytes, for kern.h's scan_u8s8 of many queries; all three NULL where a kind has no such form, and wide_bytes 0
+     * where a metric has none. wide_bytes: of a row, a multiple of 64. widen: n codes, `bytes` apart, as rows of so many
+     * bytes, written to `wide` where they are not already, and their terms. wide_query: the query as s8, all wide_bytes. */
+    uint32_t (*wide_bytes)(const struct quantizer *quantizer);
+    struct quantizer_bytes (*widen)(const struct quantizer *quantizer, const uint8_t *codes,
+                                    size_t n, uint8_t *wide, float *terms);
+    struct quantizer_wide (*wide_query)(const struct quantizer_scorer *scorer, int8_t *codes);
 
     /* The trained model as bytes, for files: little-endian, what the kind's header says. read answers KITH_ECORRUPT for
      * bytes that no write made. */

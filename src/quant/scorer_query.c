@@ -161,7 +161,8 @@ static void centre(int8_t *out, const uint8_t *bytes, size_t n) {
 }
 
 /* Whole numbers: e = q - 128, t = 1, d = 0, from the query's bytes; bias = sum(e^2) + 256 sum(e) =
- * sum(q^2) - 128^2 dim. slack is 0 where no number that can come up is above 2^24. */
+ * sum(q^2) - 128^2 dim. slack is 0 where no number that can come up is above 2^24. Where bias and every term + bias are
+ * within 2^24, so are the dot and the law's sums of a row that is nearer than that: no rounding, in neither. */
 static void set_whole(struct scorer *scorer, const uint8_t *bytes) {
     const uint32_t dim = scorer->code->dim;
     double squares = (double)scorer->kern->int_pair[1][KERN_DOT](bytes, bytes, dim);
@@ -171,6 +172,8 @@ static void set_whole(struct scorer *scorer, const uint8_t *bytes) {
     scorer->scale = -2;
     scorer->bias = scorer->bias_fine = (float)bias;
     bool exact = dist_max + fabs(bias) <= 0x1p24;
+    bool exact_near = bias >= -0x1p24 && bias + term_max <= 0x1p24;
+    scorer->exact_below = exact ? INFINITY : exact_near ? 0x1p24f : -INFINITY;
     double rounding = 3 * fabs(bias) + 3 * term_max + 4 * dot_max;
     scorer->slack = scorer->slack_fine = exact ? 0 : folding_round_up(U * rounding);
     scorer->scale_fine = 0;
@@ -200,6 +203,7 @@ void scorer_set_query(struct scorer *scorer, const float *query) {
     const struct code *code = scorer->code;
     scorer->inv = 1;
     scorer->slack = scorer->slack_fine = scorer->scale_fine = 0;
+    scorer->exact_below = -INFINITY;
     scorer->settled = true;
     if (code->quantizer) {
         scorer_set_query_quantized(scorer, query);
@@ -211,7 +215,10 @@ void scorer_set_query(struct scorer *scorer, const float *query) {
     } else if (query != scorer->query) {
         memcpy(scorer->query, query, code->dim * sizeof(float));
     }
-    if (!scorer_is_byte(code) || code->metric == KITH_METRIC_L1) return;
+    if (!scorer_is_byte(code) || code->metric == KITH_METRIC_L1) {
+        scorer->exact_below = INFINITY;
+        return;
+    }
     if (code->kind == CODE_U8 && scorer_is_l2(code) &&
         whole_bytes(scorer, (uint8_t *)scorer->quantised))
         set_whole(scorer, (const uint8_t *)scorer->quantised);
@@ -326,6 +333,7 @@ static void set_sq8_row(struct scorer *scorer, const uint8_t *row) {
 void scorer_set_row(struct scorer *scorer, const uint8_t *row) {
     const struct code *code = scorer->code;
     scorer->settled = true;
+    scorer->exact_below = -INFINITY;
     if (code->quantizer) {
         scorer_set_row_quantized(scorer, row);
         return;
