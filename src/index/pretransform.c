@@ -86,8 +86,7 @@ static int init_model(struct pre *pre, const struct index_spec *spec, kith_error
         return KITH_OK;
     }
     atomic_store_explicit(&pre->model, model, memory_order_release);
-    pre_let_go(pre);
-    return KITH_OK;
+    return pre->keeps ? KITH_OK : rows_forget(&pre->index.rows, err);
 }
 
 int index_new_pre(struct kith_index **out, const struct index_spec *spec,
@@ -102,7 +101,10 @@ int index_new_pre(struct kith_index **out, const struct index_spec *spec,
     if (code == KITH_OK) code = init_rows(pre, spec, err);
     if (code == KITH_OK) {
         code = init_model(pre, spec, err);
-        if (code != KITH_OK) rows_deinit(&pre->index.rows);
+        if (code != KITH_OK) {
+            pre_model_free(pre_model_of(pre), &pre->index.mem);
+            rows_deinit(&pre->index.rows);
+        }
     }
     if (code != KITH_OK) {
         mem_free(NULL, pre, sizeof *pre);

@@ -8,7 +8,7 @@
  * results, and neither does a write.
  *
  * Row numbers order equal distances otherwise than ids do. An exact search without originals therefore asks for one more,
- * and where the k-th and the next are equal, for all that are as near. */
+ * and where the k-th and the next are equal, for a few times as many, and where that is not enough, for all as near. */
 #include <math.h>
 #include <string.h>
 
@@ -19,8 +19,8 @@
 
 #define BLOCK          512u   /* queries that go through together */
 #define CANDIDATES_MAX 65536u /* of a block */
-#define OVERSAMPLE \
-    4.0f /* candidates a result, where the code behind the chain does not ask for more */
+#define TIES_WIDER     4u     /* where distances are equal, so many times k are looked at first */
+#define OVERSAMPLE     4.0f /* candidates a result, where the code behind the chain wants no more */
 
 /* ---- what is asked -------------------------------------------------------------------------------------------- */
 
@@ -52,9 +52,10 @@ struct asking {
     struct search_call inner; /* what the inner index is asked */
     uint32_t k;
     bool refines;
-    float *x, *scratch, *dists; /* transformed queries; the chain's; n times inner.k */
-    int64_t *rows;              /* n times inner.k */
-    struct scan_hit *hits;      /* inner.k, of one query */
+    uint32_t wide; /* candidates looked at where distances are equal; 0: order is right */
+    float *x, *scratch, *dists; /* transformed queries; the chain's; n times inner.k, then wide */
+    int64_t *rows;              /* n times inner.k, then wide */
+    struct scan_hit *hits;      /* inner.k or wide, of one query */
     struct scorer exact;        /* originals */
 };
 
@@ -74,8 +75,7 @@ static bool scans_inside(const struct asking *asking) {
 
 static uint32_t candidates_of(const struct asking *asking, const struct search_call *call) {
     const struct rows *rows = asking->passing.rows;
-    bool named = atomic_load_explicit(&rows->explicit_ids, memory_order_acquire);
-    if (!asking->refines) return call->k + (named && scans_inside(asking) ? 1 : 0);
+    if (!asking->refines) return call->k + (asking->wide > 0 ? 1 : 0);
     double n = ceil((double)oversample_of(asking->pre, call) * call->k);
     uint32_t most = atomic_load_explicit(&rows->n_live, memory_order_acquire);
     most = most < KITH_MAX_K ? most : KITH_MAX_K;
@@ -103,8 +103,10 @@ static void ask(struct asking *asking, const struct scan_query *query) {
     asking->inner.oversample = 0;
     if (call->hidden)
         asking->inner.hidden = rows_find(&asking->model->inner->rows, call->hidden - 1) + 1;
-    asking->inner.k = candidates_of(asking, call);
     bool named = atomic_load_explicit(&rows->explicit_ids, memory_order_acquire);
+    if (named && !asking->refines && scans_inside(asking))
+        asking->wide = TIES_WIDER * (call->k + 1);
+    asking->inner.k = candidates_of(asking, call);
     if (call->filtered && (named || !call->filter.bits)) ask_strictly(asking);
 }
 
@@ -114,11 +116,11 @@ static size_t lay_out(struct asking *asking, size_t n, uint8_t *memory) {
     size_t scratch = at;
     at = bits_round_up(at + transform_chain_scratch(chain, n) * sizeof(float), 64);
     size_t rows = at;
-    at = bits_round_up(at + n * k * sizeof(int64_t), 64);
+    at = bits_round_up(at + (n * k + asking->wide) * sizeof(int64_t), 64);
     size_t dists = at;
-    at = bits_round_up(at + n * k * sizeof(float), 64);
+    at = bits_round_up(at + (n * k + asking->wide) * sizeof(float), 64);
     size_t hits = at;
-    at = bits_round_up(at + k * sizeof(struct scan_hit), 64);
+    at = bits_round_up(at + (k + asking->wide) * sizeof(struct scan_hit), 64);
     size_t exact = at;
     if (asking->refines) at += bits_round_up(scorer_bytes(store_exact_code(asking->store)), 64);
     if (!memory) return at;
@@ -145,17 +147,16 @@ static int make_ready(struct asking *asking, const struct scan_query *query, str
 
 /* ---- what comes back --------------------------------------------------------------------------------------------- */
 
-/* Candidates of query i that are live and pass, into hits, ids still row numbers. True: some others were dropped. */
-static bool sift(struct asking *asking, size_t i, uint32_t *n) {
+/* The k candidates from place `at` on that are live and pass, into hits, ids still row numbers. True: some were dropped. */
+static bool sift(struct asking *asking, size_t at, size_t k, uint32_t *n) {
     const struct passing *passing = &asking->passing;
-    size_t k = asking->inner.k;
-    const int64_t *row = asking->rows + i * k;
+    const int64_t *row = asking->rows + at;
     bool bits = passing->call->filter.bits != NULL, dropped = false;
     *n = 0;
     for (size_t j = 0; j < k && row[j] != KITH_NO_ID; j++) {
         bool fine = is_live(passing, row[j]) &&
                     (!bits || call_passes(passing->call, rows_id(passing->rows, (uint32_t)row[j])));
-        if (fine) asking->hits[(*n)++] = (struct scan_hit){asking->dists[i * k + j], row[j]};
+        if (fine) asking->hits[(*n)++] = (struct scan_hit){asking->dists[at + j], row[j]};
         dropped |= !fine;
     }
     return dropped;
@@ -198,16 +199,35 @@ static int find_within(struct asking *asking, const float *x, float radius, stru
     return KITH_OK;
 }
 
+/* n queries to the inner index; candidates go to place `at` on. */
+static int search_inner(struct asking *asking, const float *x, size_t n, size_t at,
+                        kith_error *err) {
+    struct kith_index *inner = asking->model->inner;
+    return inner->ops->search(inner, &asking->inner, n, x, asking->rows + at, asking->dists + at,
+                              err);
+}
+
 /* Rows as near as the k-th were left out: the smallest ids of all that are. */
-static int settle_ties(struct asking *asking, size_t i, float radius, int64_t *ids, float *dists,
-                       kith_error *err) {
+static int settle_ties(struct asking *asking, const struct scan_query *query, size_t i,
+                       int64_t *ids, float *dists, kith_error *err) {
     struct scan_hits all = {0};
     const struct search_call asked = asking->inner;
     const float *x = asking->x + i * asking->model->chain.d_out;
-    int code = find_within(asking, x, radius, &all, err);
-    if (code == KITH_OK) put_nearest(asking, all.hits, all.n, ids, dists);
+    float radius = asking->hits[asking->k].dist;
+    size_t at = query->n * asked.k;
+    uint32_t n = 0;
+    ask_strictly(asking);
+    asking->inner.k = asking->wide;
+    int code = search_inner(asking, x, 1, at, err);
+    if (code == KITH_OK) (void)sift(asking, at, asking->wide, &n);
+    if (code == KITH_OK && n == asking->wide && asking->hits[n - 1].dist == radius) {
+        code = find_within(asking, x, radius, &all, err);
+        if (code == KITH_OK) put_nearest(asking, all.hits, all.n, ids, dists);
+        scan_hits_deinit(&all);
+    } else if (code == KITH_OK) {
+        put_nearest(asking, asking->hits, n, ids, dists);
+    }
     asking->inner = asked;
-    scan_hits_deinit(&all);
     return code;
 }
 
@@ -220,16 +240,9 @@ static int finish(struct asking *asking, const struct scan_query *query, size_t 
     if (asking->refines)
         refine(asking, query->queries + i * asking->model->chain.d_in, n);
     else if (n > k && hits[k].dist == hits[k - 1].dist)
-        return settle_ties(asking, i, hits[k].dist, ids, dists, err);
+        return settle_ties(asking, query, i, ids, dists, err);
     put_nearest(asking, asking->hits, n, ids, dists);
     return KITH_OK;
-}
-
-static int search_inner(struct asking *asking, size_t i, size_t n, kith_error *err) {
-    struct kith_index *inner = asking->model->inner;
-    size_t k = asking->inner.k;
-    return inner->ops->search(inner, &asking->inner, n, asking->x + i * asking->model->chain.d_out,
-                              asking->rows + i * k, asking->dists + i * k, err);
 }
 
 /* scan_settled's run. */
@@ -238,13 +251,14 @@ static int search_block(struct scan_query *query, struct scan_slot *slot, kith_e
     uint32_t n;
     ask(&asking, query);
     TRY(make_ready(&asking, query, slot, err));
-    TRY(search_inner(&asking, 0, query->n, err));
+    TRY(search_inner(&asking, asking.x, query->n, 0, err));
+    size_t k = asking.inner.k, enough = asking.refines ? asking.k : k;
     for (size_t i = 0; i < query->n; i++) {
-        if (sift(&asking, i, &n) && n < (asking.refines ? asking.k : asking.inner.k)) {
+        if (sift(&asking, i * k, k, &n) && n < enough) {
             const struct search_call asked = asking.inner;
             ask_strictly(&asking);
-            TRY(search_inner(&asking, i, 1, err));
-            (void)sift(&asking, i, &n);
+            TRY(search_inner(&asking, asking.x + i * asking.model->chain.d_out, 1, i * k, err));
+            (void)sift(&asking, i * k, k, &n);
             asking.inner = asked;
         }
         TRY(finish(&asking, query, i, n, err));

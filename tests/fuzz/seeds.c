@@ -1,5 +1,6 @@
 /* Seeds for the fuzz targets, written into DIR/TARGET/: small and valid, one of each kind there is. */
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -16,7 +17,9 @@ static const char *const specs[] = {"Flat",         "Flat,SQ8",
                                     "HNSW4,SQfp16", "HNSW4,SQ8,Refine(SQfp16)",
                                     "Auto",         "IVF3,Flat",
                                     "IVF2,PQ2x4fs", "IVF3_HNSW2,SQ4,Refine",
-                                    "SQ6",          "IVF2,SQ4_uniform,Refine(SQ8)"};
+                                    "SQ6",          "IVF2,SQ4_uniform,Refine(SQ8)",
+                                    "PCA2,Flat",    "OPQ2,IVF2,PQ2x4fs,Refine",
+                                    "HR,HNSW4,SQ8", "PCAWR3,RR2,L2norm,Pad5,SQ4,Refine(SQfp16)"};
 
 static char root[3500];
 
@@ -33,10 +36,12 @@ static void put(const char *target, const char *name, const void *bytes, size_t 
 static void put_index(const char *spec, kith_metric metric, int whole, int named) {
     float rows[ROWS * DIM];
     int64_t ids[ROWS];
+    bool turns = strstr(spec, "PCA") || strstr(spec, "OPQ") || strstr(spec, "HR,");
     char path[4096], name[64];
     kith_index *index;
     kith_error err = {0};
     static uint8_t bytes[1 << 20];
+    if (turns && metric == KITH_METRIC_L1) metric = KITH_METRIC_EUCLID;
     for (int i = 0; i < ROWS * DIM; i++)
         rows[i] = whole ? (float)(i * 37 % 256) : (float)(i * 37 % 101) * 0.25f - 9;
     for (int i = 0; i < ROWS; i++) ids[i] = i * 3 % 50 + i / 50 * 100 + (i * 3 >= 50) * 60 + i;

@@ -31,7 +31,10 @@ static const char *const specs[] = {"Flat",
                                     "Auto",
                                     "IVF4,Flat",
                                     "IVF4_HNSW2,SQ4,Refine",
-                                    "PQ4,Refine(SQ8)"};
+                                    "PQ4,Refine(SQ8)",
+                                    "PCA6,HNSW6,Refine",
+                                    "HR,Flat",
+                                    "L2norm,OPQ3,IVF4,PQ3x4fs,Refine(SQfp16)"};
 enum { SPECS = sizeof specs / sizeof *specs };
 
 static float smooth[ROWS * DIM], whole[ROWS * DIM], queries[BATCH * DIM];
@@ -271,7 +274,10 @@ static const struct {
 
 static void test_spec(void **state) {
     struct bench bench = {.spec = *(const char *const *)*state};
-    for (bench.metric = KITH_METRIC_L2; bench.metric <= KITH_METRIC_L1; bench.metric++) {
+    bool turns =
+        strstr(bench.spec, "PCA") || strstr(bench.spec, "OPQ") || strstr(bench.spec, "HR,");
+    kith_metric last = turns ? KITH_METRIC_COSINE : KITH_METRIC_L1;
+    for (bench.metric = KITH_METRIC_L2; bench.metric <= last; bench.metric++) {
         uint64_t live = mem_live_blocks();
         bench.index = NULL;
         bench.n_removed = 0;

@@ -69,6 +69,16 @@ static const struct trial trials[] = {
     {"RaBitQ,Refine", KITH_METRIC_L2, 24, SMOOTH, false},
     {"SQ4,Refine(Flat)", KITH_METRIC_L1, 8, SMOOTH, false},
     {"IVF4,SQ4,Refine(SQ8)", KITH_METRIC_L2, 12, SMOOTH, true},
+    {"Pad16,Flat", KITH_METRIC_L2, 10, TURNING, false},
+    {"Pad12,Flat", KITH_METRIC_L1, 8, WHOLE, false},
+    {"Pad20,Flat,SQ8", KITH_METRIC_COSINE, 20, CLUMPED, false},
+    {"PCA10,Flat,Refine", KITH_METRIC_L2, 12, SMOOTH, false},
+    {"HR,HNSW8,Refine(SQfp16)", KITH_METRIC_COSINE, 12, SMOOTH, true},
+    {"OPQ4,IVF4,PQ4x4fs,Refine", KITH_METRIC_EUCLID, 16, CLUMPED, false},
+    {"RR,SQ8,Refine", KITH_METRIC_IP, 16, SMOOTH, false},
+    {"PCAR12,L2norm,HNSW12,Refine", KITH_METRIC_COSINE, 16, TURNING, false},
+    {"Pad16,HNSW8", KITH_METRIC_L1, 9, SMOOTH, false},
+    {"PCAW14,IVF4,Flat,Refine", KITH_METRIC_L2, 16, SMOOTH, false},
 };
 
 struct run {
@@ -394,7 +404,8 @@ static void run_trial(int number, int steps, uint64_t seed) {
     struct run run = {.trial = trial, .number = number, .state = seed};
     kith_error err = {0};
     run.model = model_make(trial->dim, trial->metric);
-    run.graph = trial->spec[0] == 'H' || trial->spec[0] == 'I' || strstr(trial->spec, ",Refine");
+    run.graph =
+        strstr(trial->spec, "HNSW") || strstr(trial->spec, "IVF") || strstr(trial->spec, ",Refine");
     snprintf(run.path, sizeof run.path, "prop-%d-%d.kith", (int)getpid(), number);
     EXPECT_CODE(&run,
                 kith_index_new(&run.index, trial->dim, trial->metric, trial->spec, NULL, &err),

@@ -254,6 +254,8 @@ static void begin(struct crowd *crowd, const char *spec, kith_metric metric, boo
     kith_error err;
     crowd_init(crowd, metric, whole);
     if (kith_index_new(&crowd->index, DIM, metric, spec, NULL, &err) != KITH_OK ||
+        (strstr(spec, "PCA") &&
+         kith_index_train(crowd->index, FIRST, crowd->first, NULL, &err) != KITH_OK) ||
         kith_index_add(crowd->index, FIRST, crowd->first, NULL, NULL, &err) != KITH_OK)
         fail_msg("%s: %s", spec, err.text);
 }
@@ -318,6 +320,12 @@ static void test_lists(void **state) {
     (void)state;
     run_crowd("IVF16,Flat", KITH_METRIC_L2, false);
     run_crowd("IVF16,SQ8,Refine", KITH_METRIC_COSINE, false);
+}
+
+static void test_transforms(void **state) {
+    (void)state;
+    run_crowd("Pad20,Flat", KITH_METRIC_L2, false);
+    run_crowd("PCA16,HNSW8,Refine", KITH_METRIC_COSINE, false);
 }
 
 /* ---- nobody waits for ever --------------------------------------------------------------------- */
@@ -416,9 +424,13 @@ static void test_repair(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flat),           cmocka_unit_test(test_graph),
-        cmocka_unit_test(test_graph_of_codes), cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_endless_adds),   cmocka_unit_test(test_scratch_is_used_again),
+        cmocka_unit_test(test_flat),
+        cmocka_unit_test(test_graph),
+        cmocka_unit_test(test_graph_of_codes),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_transforms),
+        cmocka_unit_test(test_endless_adds),
+        cmocka_unit_test(test_scratch_is_used_again),
         cmocka_unit_test(test_repair),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

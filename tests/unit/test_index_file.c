@@ -26,23 +26,31 @@ int __wrap_fsync(int fd) {
 
 enum { DIM = 6, N = 150, K = 8, N_Q = 5 };
 
-static const char *const specs[] = {"Flat",
-                                    "Flat,SQ8",
-                                    "SQ8",
-                                    "SQfp16",
-                                    "SQbf16",
-                                    "HNSW4",
-                                    "HNSW4,SQ8",
-                                    "Auto",
-                                    "HNSW4,SQ8,Refine",
-                                    "HNSW4,SQfp16",
-                                    "IVF4,Flat",
-                                    "IVF4_HNSW2,SQ4,Refine",
-                                    "IVF3,SQ6",
-                                    "PQ3x4fs",
-                                    "IVF2,PQ2,Refine(SQfp16)",
-                                    "IVF3,PQ2x4fs,Refine(SQ8)",
-                                    "IVF2,SQ4,Refine(SQ6)"};
+static const char *const specs[] = {
+    "Flat",
+    "Flat,SQ8",
+    "SQ8",
+    "SQfp16",
+    "SQbf16",
+    "HNSW4",
+    "HNSW4,SQ8",
+    "Auto",
+    "HNSW4,SQ8,Refine",
+    "HNSW4,SQfp16",
+    "IVF4,Flat",
+    "IVF4_HNSW2,SQ4,Refine",
+    "IVF3,SQ6",
+    "PQ3x4fs",
+    "IVF2,PQ2,Refine(SQfp16)",
+    "IVF3,PQ2x4fs,Refine(SQ8)",
+    "IVF2,SQ4,Refine(SQ6)",
+    "Pad8,SQ8",
+    "L2norm,HNSW4,SQfp16,Refine(SQ8)",
+    "PCA3,HNSW4",
+    "OPQ2,IVF3,PQ2x4fs,Refine",
+    "HR,IVF2_HNSW2,Flat,Refine(SQfp16)",
+    "PCAWR4,RR6,L2norm,Pad8,Centre,PCAR5,RR5,OPQ5,IVF12_HNSW32,RaBitQ8,"
+    "Refine(SQfp16)"};
 enum { N_SPECS = sizeof specs / sizeof *specs };
 
 enum content { PLAIN, BYTES, CHURNED, EMPTY, CONTENTS };
@@ -67,6 +75,14 @@ static int end(void **state) {
     (void)state;
     unlink(path);
     return 0;
+}
+
+/* What rotates does not keep Manhattan distances, and a mean that is taken away changes products. */
+static bool suits(const char *spec, kith_metric metric) {
+    bool turns = strstr(spec, "PCA") || strstr(spec, "OPQ") || strstr(spec, "HR,");
+    bool shifts = strstr(spec, "Centre") != NULL;
+    return !(turns && metric == KITH_METRIC_L1) &&
+           !(shifts && (metric == KITH_METRIC_IP || metric == KITH_METRIC_COSINE));
 }
 
 static kith_index *make(const char *spec, kith_metric metric, enum content content) {
@@ -196,7 +212,8 @@ static void test_round(void **state) {
     (void)state;
     for (size_t s = 0; s < N_SPECS; s++)
         for (int metric = 0; metric <= KITH_METRIC_L1; metric++)
-            for (int content = 0; content < CONTENTS; content++)
+            for (int content = 0; content < CONTENTS && suits(specs[s], (kith_metric)metric);
+                 content++)
                 check_round(specs[s], (kith_metric)metric, (enum content)content);
 }
 
@@ -274,7 +291,7 @@ static uint8_t *small_file(const char *spec, size_t *n) {
 }
 
 static void test_every_flipped_bit_is_found(void **state) {
-    static const char *const kinds[] = {"Flat,SQ8", "HNSW4", "IVF3,RaBitQ2"};
+    static const char *const kinds[] = {"Flat,SQ8", "HNSW4", "IVF3,RaBitQ2", "PCA1,Flat,Refine"};
     (void)state;
     for (size_t s = 0; s < sizeof kinds / sizeof *kinds; s++) {
         size_t n;
