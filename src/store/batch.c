@@ -313,7 +313,7 @@ int batch_add_field(struct batch *batch, uint32_t row_bytes, uint32_t *field, ki
         return FAIL(err, KITH_EFULL, "%s has %u fields already", store->folder, POINTS_FIELDS);
     struct row_file *file;
     char path[POINTS_PATH];
-    field_path(path, store, i);
+    vectors_path(path, store, i);
     TRY(row_file_create(&file, path, row_bytes, store->owner, err));
     int code = file_sync_folder(path, err);
     if (code != KITH_OK) {

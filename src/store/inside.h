@@ -52,9 +52,9 @@ int lmdb_fail(const struct points *store, int said, const char *what, kith_error
 int state_read(struct points_state *out, MDB_txn *txn, const struct points *store, kith_error *err);
 int state_write(const struct points_state *state, MDB_txn *txn, const struct points *store,
                 kith_error *err);
-void field_path(char path[POINTS_PATH], const struct points *store, uint32_t field);
+void vectors_path(char path[POINTS_PATH], const struct points *store, uint32_t field);
 /* Files of the fields that state has and that are not open yet, for who reads beside a writing process. */
-int fields_open(struct points *store, const struct points_state *state, kith_error *err);
+int vectors_open(struct points *store, const struct points_state *state, kith_error *err);
 
 /* ---- points_id.c --------------------------------------------------------------------------------- */
 

@@ -73,16 +73,16 @@ int state_write(const struct points_state *state, MDB_txn *txn, const struct poi
 
 /* ---- fields ------------------------------------------------------------------------------------- */
 
-void field_path(char path[POINTS_PATH], const struct points *store, uint32_t field) {
+void vectors_path(char path[POINTS_PATH], const struct points *store, uint32_t field) {
     snprintf(path, POINTS_PATH, "%s/vectors-%u", store->folder, field);
 }
 
-int fields_open(struct points *store, const struct points_state *state, kith_error *err) {
+int vectors_open(struct points *store, const struct points_state *state, kith_error *err) {
     for (uint32_t i = 0; i < POINTS_FIELDS; i++) {
         if (!(state->fields >> i & 1) || store->field[i]) continue;
         struct row_file *file;
         char path[POINTS_PATH];
-        field_path(path, store, i);
+        vectors_path(path, store, i);
         TRY(row_file_open(&file, path, state->row_bytes[i], store->writable, store->owner, err));
         store->field[i] = file;
     }
@@ -160,7 +160,7 @@ static int trees_open(struct points *store, bool create, kith_error *err) {
         code = state_write(&state, txn, store, err);
     else
         code = state_read(&state, txn, store, err);
-    if (code == KITH_OK) code = fields_open(store, &state, err);
+    if (code == KITH_OK) code = vectors_open(store, &state, err);
     if (code != KITH_OK) {
         mdb_txn_abort(txn);
         return code;

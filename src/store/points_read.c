@@ -10,7 +10,7 @@
 /* Beside a writing process: files that it made or made longer since. */
 static int follow(struct points *store, const struct points_state *state, kith_error *err) {
     pthread_mutex_lock(&store->lock);
-    int code = fields_open(store, state, err);
+    int code = vectors_open(store, state, err);
     for (uint32_t i = 0; i < POINTS_FIELDS && code == KITH_OK; i++)
         if (state->fields >> i & 1 && row_file_capacity(store->field[i]) < state->next_slot)
             code = row_file_refresh(store->field[i], err);
