@@ -1,9 +1,9 @@
 /* What a product quantizer learns: Lloyd's k-means of each part, on a sample of the rows; threads take parts.
  *
- *   start    random rows of the sample
+ *   start    k-means++ over up to 16 rows a centroid, evenly spaced in the sample: each start is drawn with chances in
+ *            proportion to the squared distance from the nearest start so far
  *   repeat   each row to its nearest centroid (pq_encode.c's); centroids become means, in double, in rising order of rows;
- *            empty clusters take rows drawn as k-means++ does: with chances in proportion to the squared distance from
- *            what is nearest by then. Ends early where no row changes its cluster.
+ *            empty clusters take rows drawn in the same way. Ends early where no row changes its cluster.
  *
  * Not kmeans.h, whose one-byte estimates and bounds pay where vectors are long: a part of a few elements is compared with
  * a centroid in fewer operations than a bound takes (docs/performance.md has the times of both). A part's stream of random
@@ -18,7 +18,7 @@
 #include "kern/kern.h"
 #include "quant/pq_code.h"
 
-enum { ITERATIONS = 25 };
+enum { ITERATIONS = 25, START_ROWS = 16 };
 
 struct training {
     struct pq *pq;
@@ -84,11 +84,11 @@ static double shorten(const struct training *t, struct worker *w, size_t i, cons
     return (double)w->left[i];
 }
 
-/* A row drawn in proportion to left[]. */
-static size_t draw(const struct training *t, struct worker *w, double sum) {
+/* One of every step-th row, drawn in proportion to left[], whose sum is given. */
+static size_t draw(const struct training *t, struct worker *w, size_t step, double sum) {
     double at = sum * ((double)(bits_random(&w->random) >> 11) * 0x1p-53);
     size_t last = 0;
-    for (size_t i = 0; i < t->n; i++) {
+    for (size_t i = 0; i < t->n; i += step) {
         if (w->left[i] > 0) last = i;
         at -= (double)w->left[i];
         if (at < 0 && w->left[i] > 0) return i;
@@ -110,10 +110,24 @@ static void mend(const struct training *t, struct worker *w, float *centroids) {
             }
         }
         if (!(sum > 0)) return;
-        const float *row = w->x + draw(t, w, sum) * part;
+        const float *row = w->x + draw(t, w, 1, sum) * part;
         memcpy(centroids + c * part, row, part * sizeof *row);
         sum = 0;
         for (size_t i = 0; i < t->n; i++) sum += shorten(t, w, i, row);
+    }
+}
+
+/* Where centroids begin. Once every row is one of them, the rest are the first, and are mended. */
+static void start(const struct training *t, struct worker *w, float *centroids) {
+    const size_t part = t->pq->part, k = t->pq->k, few = START_ROWS * k;
+    const size_t step = t->n > few ? t->n / few : 1;
+    const float *row = w->x + (size_t)(bits_random(&w->random) % t->n) * part;
+    for (size_t i = 0; i < t->n; i += step) w->left[i] = FLT_MAX;
+    for (size_t c = 0; c < k; c++) {
+        double sum = 0;
+        memcpy(centroids + c * part, row, part * sizeof *row);
+        for (size_t i = 0; i < t->n; i += step) sum += shorten(t, w, i, row);
+        row = sum > 0 ? w->x + draw(t, w, step, sum) * part : centroids;
     }
 }
 
@@ -125,9 +139,7 @@ static void train_part(const struct training *t, uint32_t j, struct worker *w) {
     for (size_t i = 0; i < t->n; i++)
         memcpy(w->x + i * part, t->rows + (size_t)t->sample[i] * pq->base.dim + j * part,
                part * sizeof *w->x);
-    for (size_t c = 0; c < pq->k; c++)
-        memcpy(centroids + c * part, w->x + (size_t)(bits_random(&w->random) % t->n) * part,
-               part * sizeof *w->x);
+    start(t, w, centroids);
     for (int round = 0; round < ITERATIONS; round++) {
         pq_ready_part(pq, j);
         if (!assign(t, j, w) && round > 0) break;

@@ -54,6 +54,7 @@ static const struct entry {
     {"SQ4, whole range", {.kind = QUANT_SQ, .bits = 4}},
     {"SQ8, one range", {.kind = QUANT_SQ, .bits = 8, .uniform = true, .clip = SQ_CLIP_FIT}},
     {"SQ4, one range", {.kind = QUANT_SQ, .bits = 4, .uniform = true, .clip = SQ_CLIP_FIT}},
+    {"PQ d/2 x 8", {.kind = QUANT_PQ, .bits = 8, .m = 8}},
     {"PQ d/4 x 8", {.kind = QUANT_PQ, .bits = 8, .m = 4}},
     {"PQ d/8 x 8", {.kind = QUANT_PQ, .bits = 8, .m = 2}},
     {"PQ d/2 x 4", {.kind = QUANT_PQ, .bits = 4, .m = 8}},
