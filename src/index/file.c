@@ -37,7 +37,7 @@ _Static_assert(sizeof(struct header) == 64 && sizeof(struct entry) == 32, "as do
 
 struct file_sections {
     struct file_writer *writer;
-    bool nested;
+    bool nested, reversed;
     uint32_t n;
     struct entry table[SECTIONS_MAX];
 };
@@ -59,17 +59,22 @@ int file_sections_open(struct file_sections **out, const char *path, kith_error 
     return code;
 }
 
-/* Its letters small; digits are as they were. */
-static uint32_t tag_of(uint32_t tag, bool nested) { return nested ? tag | 0x20202020u : tag; }
+/* Its letters small (digits are as they were), or backwards, or both. */
+static uint32_t tag_of(uint32_t tag, bool nested, bool reversed) {
+    tag = nested ? tag | 0x20202020u : tag;
+    return reversed ? __builtin_bswap32(tag) : tag;
+}
 
 void file_sections_nest(struct file_sections *out, bool nested) { out->nested = nested; }
+
+void file_sections_reverse(struct file_sections *out, bool reversed) { out->reversed = reversed; }
 
 int file_sections_begin(struct file_sections *out, uint32_t tag, kith_error *err) {
     if (out->n == SECTIONS_MAX)
         return FAIL(err, KITH_ERANGE, "more than %u sections", SECTIONS_MAX);
     TRY(file_writer_align(out->writer, ALIGN, err));
-    out->table[out->n] =
-        (struct entry){.tag = tag_of(tag, out->nested), .offset = file_writer_offset(out->writer)};
+    out->table[out->n] = (struct entry){.tag = tag_of(tag, out->nested, out->reversed),
+                                        .offset = file_writer_offset(out->writer)};
     return KITH_OK;
 }
 
@@ -165,7 +170,7 @@ static bool find_section(const struct index_file *file, uint32_t tag, struct ent
 
 bool index_file_has(const struct index_file *file, uint32_t tag) {
     struct entry entry;
-    return find_section(file, tag_of(tag, file->nested), &entry);
+    return find_section(file, tag_of(tag, file->nested, file->reversed), &entry);
 }
 
 /* Tags are compared as the whole file's, or as those of the index inside it. */
@@ -175,7 +180,7 @@ bool index_file_is_original(const struct index_file *file, uint32_t tag) {
     tag &= ~0x20202020u;
     return tag == FILE_TAG_ORIGINALS ||
            (tag == FILE_TAG_WALK &&
-            find_section(file, tag_of(FILE_TAG_LISTS, inside || file->nested), &entry));
+            find_section(file, tag_of(FILE_TAG_LISTS, inside || file->nested, false), &entry));
 }
 
 void index_file_copied(const struct index_file *file, const void *bytes, size_t n) {
@@ -186,7 +191,7 @@ int index_file_section(const struct index_file *file, uint32_t tag, size_t want_
                        const void **bytes, size_t *n, kith_error *err) {
     struct entry entry;
     char text[5];
-    tag = tag_of(tag, file->nested);
+    tag = tag_of(tag, file->nested, file->reversed);
     if (!find_section(file, tag, &entry))
         return FAIL(err, KITH_ECORRUPT, "section %s is missing", tag_text(tag, text));
     if (want_bytes != SIZE_MAX && entry.bytes != want_bytes)
@@ -307,7 +312,7 @@ static bool is_derived(uint32_t tag) {
                                        FILE_TAG_UPPER, FILE_TAG_DEAD};
     bool is = false;
     for (size_t i = 0; i < sizeof derived / sizeof *derived; i++)
-        is |= tag == derived[i] || tag == tag_of(derived[i], true);
+        for (int as = 0; as < 4; as++) is |= tag == tag_of(derived[i], as & 1, as & 2);
     return is;
 }
 

@@ -30,6 +30,8 @@ int file_sections_more(struct file_sections *out, const void *bytes, size_t n, k
 void file_sections_end(struct file_sections *out);
 /* Tags of what is put from here on are in small letters, or in capitals again: an index inside another's file. */
 void file_sections_nest(struct file_sections *out, bool nested);
+/* The same with the letters of the tags backwards: an index over the centres of lists. Both may be. */
+void file_sections_reverse(struct file_sections *out, bool reversed);
 /* The first n elements of a segmented array, as one run. */
 int file_sections_put_segs(struct file_sections *out, uint32_t tag, const struct segs *segs,
                            uint32_t n, kith_error *err);
@@ -43,6 +45,7 @@ struct index_file {
     bool mapped;    /* keep pointing into it (KITH_OPEN_MAP); else sections are copied out */
     bool originals; /* keep pointing at originals only (KITH_OPEN_CODES) */
     bool nested;    /* sections are those with tags in small letters */
+    bool reversed;  /* sections are those with tags backwards */
 };
 /* A section's bytes, or an error naming it. want_bytes SIZE_MAX: any length. */
 int index_file_section(const struct index_file *file, uint32_t tag, size_t want_bytes,

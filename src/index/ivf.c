@@ -68,7 +68,9 @@ static void list_stats(const struct ivf_model *model, bool lone, kith_index_stat
         stats->largest_list = largest;
     }
     put_component(stats, "lists", bytes);
-    put_component(stats, "centres", sizeof *model + ivf_coarse_memory(&model->coarse));
+    uint64_t mapped, coarse = ivf_coarse_memory(&model->coarse, &mapped);
+    put_component(stats, "centres", sizeof *model + coarse);
+    stats->mapped_bytes += mapped;
 }
 
 /* Not trained yet: the rows have the vectors. */

@@ -157,7 +157,12 @@ void ivf_code_decode(const struct ivf_code *code, size_t dim, const uint8_t *row
 int ivf_coarse_init(struct ivf_coarse *coarse, const struct ivf *ivf, uint32_t nlist,
                     const float *centres, kith_error *err);
 void ivf_coarse_deinit(struct ivf_coarse *coarse, struct mem_account *owner);
-uint64_t ivf_coarse_memory(const struct ivf_coarse *coarse);
+/* In files: a graph's own sections, else CENT. */
+int ivf_coarse_save(const struct ivf_coarse *coarse, struct file_sections *out, kith_error *err);
+int ivf_coarse_load(struct ivf_coarse *coarse, const struct ivf *ivf, uint32_t nlist,
+                    const struct index_file *file, kith_error *err);
+/* Its bytes, and how many of them are in a mapped file. */
+uint64_t ivf_coarse_memory(const struct ivf_coarse *coarse, uint64_t *mapped);
 kith_metric ivf_coarse_metric(kith_metric metric);
 /* A centre, exact. */
 void ivf_coarse_centre(const struct ivf_coarse *coarse, uint32_t list, float *out);
@@ -195,6 +200,9 @@ uint64_t ivf_list_mapped_bytes(const struct ivf_list *list, const struct ivf_cod
 /* Room for nlist empty lists around as many centres; the code is the caller's to set. */
 int ivf_model_new(struct ivf_model **out, const struct ivf *ivf, uint32_t nlist,
                   const float *centres, kith_error *err);
+/* The same with centres from a file. */
+int ivf_model_load(struct ivf_model **out, const struct ivf *ivf, uint32_t nlist,
+                   const struct index_file *file, kith_error *err);
 void ivf_model_free(struct ivf_model *model, struct mem_account *owner);
 /* Learn centres (those of `old`, where it is not NULL) and codes from vectors as the user gave them; lists are empty. The
  * rows that will be placed need not be those that are learnt from, and only if both are whole are bytes the code. */

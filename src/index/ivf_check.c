@@ -67,16 +67,27 @@ int ivf_check(const struct kith_index *index, kith_error *err) {
     return code;
 }
 
+/* The graph over the centres has what it takes in itself. */
+static int repair_coarse(struct ivf *ivf, uint64_t *mended, kith_error *err) {
+    pthread_mutex_lock(&ivf->writers);
+    const struct ivf_model *model = ivf_model_of(ivf);
+    struct kith_index *coarse = model ? model->coarse.index : NULL;
+    int code = coarse && coarse->ops->repair ? coarse->ops->repair(coarse, mended, err) : KITH_OK;
+    pthread_mutex_unlock(&ivf->writers);
+    return code;
+}
+
 int ivf_repair(struct kith_index *index, uint64_t *mended, kith_error *err) {
-    const struct ivf *ivf = ivf_of(index);
+    struct ivf *ivf = ivf_of(index);
     kith_error found;
     *mended = 0;
+    TRY(repair_coarse(ivf, mended, err));
     int code = ivf_check(index, &found);
     if (code != KITH_OK && code != KITH_ECORRUPT && err) *err = found;
     if (code != KITH_ECORRUPT) return code;
     if (!ivf->refine)
         return FAIL(err, KITH_ECORRUPT,
                     "the lists are damaged, and there are no originals to make them from");
-    *mended = atomic_load_explicit(&index->rows.n_live, memory_order_acquire);
+    *mended += atomic_load_explicit(&index->rows.n_live, memory_order_acquire);
     return ivf_rebuild(index, err);
 }

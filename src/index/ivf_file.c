@@ -6,7 +6,8 @@
  * CENT: nlist x dim f32. QNTZ: the quantizer's model. LSTN: u32 rows a list. LROW: their numbers, list by list. LCOD: their
  * codes, list by list, each list at a multiple of 64 and chunk behind chunk. LIOF: u32 a row, its list.
  * A map borrows row numbers and codes, so that opening costs by lists and chunks, not by rows; row numbers are looked at
- * when they are used. The coarse index is made anew from the centres. */
+ * when they are used.
+ * A graph over the centres has its own sections in place of CENT (ivf_coarse.c). */
 #include <inttypes.h>
 #include <string.h>
 
@@ -15,7 +16,6 @@
 #include "index/ivf_stream.h"
 
 #define TAG_META    FILE_TAG('I', 'V', 'F', 'M')
-#define TAG_CENTRES FILE_TAG('C', 'E', 'N', 'T')
 #define TAG_LENGTHS FILE_TAG('L', 'S', 'T', 'N')
 #define TAG_ROWS    FILE_TAG('L', 'R', 'O', 'W')
 #define TAG_CODES   FILE_TAG('L', 'C', 'O', 'D')
@@ -32,20 +32,6 @@ struct meta {
 enum { STATE_TRAINED = 1, STATE_WHOLE = 2, STATE_EXACT = 4, STATE_ALL = 7 };
 
 /* ---- saving --------------------------------------------------------------------------------------- */
-
-static int save_centres(const struct ivf_model *model, size_t dim, struct file_sections *out,
-                        kith_error *err) {
-    float *centre = mem_new(NULL, dim * sizeof *centre);
-    if (!centre) return FAIL(err, KITH_ENOMEM, "no memory for a centre of %zu dimensions", dim);
-    int code = file_sections_begin(out, TAG_CENTRES, err);
-    for (uint32_t i = 0; i < model->nlist && code == KITH_OK; i++) {
-        ivf_centre(model, i, centre);
-        code = file_sections_more(out, centre, dim * sizeof *centre, err);
-    }
-    mem_free(NULL, centre, dim * sizeof *centre);
-    if (code == KITH_OK) file_sections_end(out);
-    return code;
-}
 
 static uint32_t length_of(const struct ivf *ivf, const struct ivf_model *model, uint32_t i) {
     const struct ivf_list *list = ivf_list_of(model, i);
@@ -125,7 +111,7 @@ int ivf_save(const struct kith_index *index, struct file_sections *out, kith_err
     }
     TRY(file_sections_put(out, TAG_META, &meta, sizeof meta, err));
     if (!model) return KITH_OK;
-    TRY(save_centres(model, index->rows.config.dim, out, err));
+    TRY(ivf_coarse_save(&model->coarse, out, err));
     if (model->code.quantizer)
         TRY(quantizer_save(model->code.quantizer, FILE_TAG_QUANTIZER, out, err));
     TRY(save_lengths(ivf, model, out, err));
@@ -241,19 +227,15 @@ int ivf_load(struct kith_index *index, const struct index_file *file, kith_error
     struct meta meta;
     struct ivf_code how;
     struct ivf_model *model;
-    const void *centres;
-    size_t n, dim = index->rows.config.dim;
     TRY(read_meta(ivf, file, &meta, err));
     if (!meta.state && store_is_bare(rows_store(&index->rows)))
         return FAIL(err, KITH_ECORRUPT, "the index is not trained, and its rows have no vectors");
     if (!meta.state) return KITH_OK;
-    TRY(index_file_section(file, TAG_CENTRES, meta.nlist * dim * sizeof(float), &centres, &n, err));
     TRY(load_code(&how, ivf, &meta, file, err));
-    int code = ivf_model_new(&model, ivf, meta.nlist, centres, err);
+    int code = ivf_model_load(&model, ivf, meta.nlist, file, err);
     if (code != KITH_OK) {
         ivf_code_deinit(&how, &index->mem);
-        return code == KITH_ENOMEM ? code
-                                   : FAIL(err, KITH_ECORRUPT, "section CENT holds no centres");
+        return code;
     }
     model->code = how;
     model->trained_n = meta.trained_n;

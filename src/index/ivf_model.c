@@ -18,19 +18,31 @@ static size_t model_bytes(uint32_t nlist) {
     return sizeof(struct ivf_model) + nlist * sizeof(struct ivf_list *);
 }
 
-int ivf_model_new(struct ivf_model **out, const struct ivf *ivf, uint32_t nlist,
-                  const float *centres, kith_error *err) {
+/* Its coarse index comes from centres or, where there are none, from a file. */
+static int new_model(struct ivf_model **out, const struct ivf *ivf, uint32_t nlist,
+                     const float *centres, const struct index_file *file, kith_error *err) {
     struct mem_account *owner = (struct mem_account *)(uintptr_t)&ivf->index.mem;
     struct ivf_model *model = mem_new(owner, model_bytes(nlist));
     if (!model) return FAIL(err, KITH_ENOMEM, "no memory for %u lists", nlist);
     model->nlist = nlist;
-    int code = ivf_coarse_init(&model->coarse, ivf, nlist, centres, err);
+    int code = centres ? ivf_coarse_init(&model->coarse, ivf, nlist, centres, err)
+                       : ivf_coarse_load(&model->coarse, ivf, nlist, file, err);
     if (code != KITH_OK) {
         ivf_model_free(model, owner);
         return code;
     }
     *out = model;
     return KITH_OK;
+}
+
+int ivf_model_new(struct ivf_model **out, const struct ivf *ivf, uint32_t nlist,
+                  const float *centres, kith_error *err) {
+    return new_model(out, ivf, nlist, centres, NULL, err);
+}
+
+int ivf_model_load(struct ivf_model **out, const struct ivf *ivf, uint32_t nlist,
+                   const struct index_file *file, kith_error *err) {
+    return new_model(out, ivf, nlist, NULL, file, err);
 }
 
 void ivf_model_free(struct ivf_model *model, struct mem_account *owner) {

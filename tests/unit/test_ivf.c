@@ -304,6 +304,56 @@ static void test_threads_make_the_same_file(void **state) {
     }
 }
 
+static kith_index *open_bytes(const void *bytes, size_t n, int mode, int want) {
+    char path[64];
+    kith_index *index = NULL;
+    kith_error err;
+    snprintf(path, sizeof path, "ivf-%ld.kith", (long)getpid());
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, n, file), n);
+    fclose(file);
+    int code = kith_index_open(&index, path, mode, &err);
+    unlink(path);
+    if (code != want) fail_msg("open gave %s", code == KITH_OK ? "an index" : err.text);
+    return index;
+}
+
+/* A file has the graph over the centres: opened either way it answers the same; damaged, it is mended. */
+static void test_graphs_over_centres_are_kept(void **state) {
+    kith_index *index = make("IVF32_HNSW8,SQ8", KITH_METRIC_L2), *opened;
+    struct answers want, got;
+    size_t n, at = 0;
+    uint64_t offset, mended;
+    kith_error err;
+    (void)state;
+    uint8_t *bytes = file_of(index, &n);
+    ask(index, 1, 4, 0, &want);
+    for (int mode = KITH_OPEN_READ; mode <= KITH_OPEN_MAP; mode++) {
+        opened = open_bytes(bytes, n, mode, KITH_OK);
+        assert_int_equal(kith_index_check(opened, &err), KITH_OK);
+        ask(opened, 1, 4, 0, &got);
+        assert_same(&want, &got, "opened");
+        kith_index_free(opened);
+    }
+    for (size_t i = n - 32; i > 0 && at == 0; i -= 32) /* the table's entry of its links */
+        if (memcmp(bytes + i, "0KNL", 4) == 0) at = i;
+    assert_true(at > 0);
+    memcpy(&offset, bytes + at + 8, sizeof offset);
+    memset(bytes + offset, 0x5a, 64);
+    open_bytes(bytes, n, KITH_OPEN_READ, KITH_ECORRUPT);
+    opened = open_bytes(bytes, n, KITH_OPEN_REPAIR, KITH_OK);
+    assert_int_equal(kith_index_repair(opened, &mended, &err), KITH_OK);
+    assert_true(mended > 0);
+    assert_int_equal(kith_index_check(opened, &err), KITH_OK);
+    ask(index, 1, 32, 0, &want);
+    ask(opened, 1, 32, 0, &got);
+    assert_same(&want, &got, "mended");
+    kith_index_free(opened);
+    kith_index_free(index);
+    free(bytes);
+}
+
 static double shared(const struct answers *a, const struct answers *b) {
     size_t found = 0;
     for (size_t q = 0; q < N_Q; q++)
@@ -345,6 +395,7 @@ int main(void) {
         cmocka_unit_test(test_filters_cost_no_results),
         cmocka_unit_test(test_replacing_all_leaves_nothing_behind),
         cmocka_unit_test(test_threads_make_the_same_file),
+        cmocka_unit_test(test_graphs_over_centres_are_kept),
         cmocka_unit_test(test_graphs_over_quantizers),
     };
     return cmocka_run_group_tests(tests, begin, end);
