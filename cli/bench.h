@@ -33,6 +33,8 @@ typedef struct bench_pass {
 
 typedef struct bench_point {
     uint32_t effort; /* value of the run's setting; 0: the index has none */
+    float target;    /* the recall asked for in place of a setting, or 0 */
+    double expected; /* what the calibration tells for it */
     uint32_t
         rounds; /* a pass goes round all queries this many times, so that it lasts BENCH_MIN_S */
     kith_eval quality;
@@ -63,6 +65,8 @@ typedef struct bench_machine {
 int bench_prepare(bench_setup *s, const id_table *truth, kith_error *err);
 int bench_build(const bench_setup *s, bench_run *run, const kith_index_options *options,
                 kith_error *err);
+/* Make the index able to answer for a recall. */
+int bench_calibrate(const bench_setup *s, const bench_run *run, kith_error *err);
 /* The quality of a point, which also warms it up and tells how many rounds a pass needs. */
 int bench_quality(const bench_setup *s, const bench_run *run, bench_point *point, kith_error *err);
 int bench_measure(const bench_setup *s, const bench_run *run, const bench_point *point,

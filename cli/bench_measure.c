@@ -73,12 +73,24 @@ int bench_build(const bench_setup *s, bench_run *run, const kith_index_options *
     return code;
 }
 
+int bench_calibrate(const bench_setup *s, const bench_run *run, kith_error *err) {
+    kith_calibrate_options how = KITH_CALIBRATE_OPTIONS_INIT;
+    kith_work work = KITH_WORK_INIT;
+    how.n_k = 1;
+    how.k = &s->k;
+    how.base = s->base.data;
+    how.n_base = s->base.n;
+    work.threads = s->build_threads;
+    return kith_index_calibrate(run->index, &how, &work, err);
+}
+
 /* ---- passes ---------------------------------------------------------------------------------------- */
 
 static kith_search_params params_of(const bench_setup *s, const bench_point *point) {
     kith_search_params params = KITH_SEARCH_PARAMS_INIT;
     params.k = s->k;
     params.ef = params.nprobe = point->effort; /* an index looks at its own */
+    params.recall = point->target;
     params.threads = s->batch ? s->threads : 1;
     return params;
 }

@@ -41,7 +41,9 @@ static void point_row(table *t, const bench_run *run, size_t i) {
     enum { N_FIGURES = 15 };
     char texts[N_FIGURES][32] = {{0}};
     const char *cells[N_FIGURES + 1];
-    if (run->setting)
+    if (p->target > 0)
+        snprintf(texts[0], 32, "recall %g (%.4f)", (double)p->target, p->expected);
+    else if (run->setting)
         snprintf(texts[0], 32, "%s %u", run->setting, p->effort);
     else
         strcpy(texts[0], "-");
@@ -142,7 +144,10 @@ static struct json_object *json_setup(const bench_setup *s) {
 static struct json_object *json_point(const bench_run *run, const bench_point *p) {
     struct json_object *o = json_object_new_object();
     struct json_object *params = json_object_new_object();
-    if (run->setting) json_add(params, run->setting, json_object_new_uint64(p->effort));
+    if (p->target > 0) json_add(params, "recall", json_float(p->target));
+    if (p->target > 0) json_add(o, "expected", json_number(p->expected, 6));
+    if (run->setting && p->effort)
+        json_add(params, run->setting, json_object_new_uint64(p->effort));
     json_add(o, "params", params);
     json_add(o, "recall", json_number(p->quality.recall_ties, 6));
     json_add(o, "recall_ids", json_number(p->quality.recall, 6));

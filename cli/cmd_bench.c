@@ -11,6 +11,7 @@
 
 enum {
     KEY_SWEEP = KEY_OWN,
+    KEY_RECALL,
     KEY_BATCH,
     KEY_BUILD_THREADS,
     KEY_REPEAT,
@@ -30,6 +31,8 @@ static const struct argp_option options[] = {
      "Settings to measure, doubling with a step between; or ef=A,B,… (default: ef=16:512); for "
      "inverted lists nprobe=LOW:HIGH (default: nprobe=1:256)",
      10},
+    {"recall", KEY_RECALL, "R,…", 0,
+     "Instead of a sweep, calibrate and ask for these recalls; expected beside measured", 10},
     {"repeat", KEY_REPEAT, "N", 0,
      "Measure every setting N times, in turn; medians are reported (default: 5)", 10},
     {"batch", KEY_BATCH, NULL, 0, "Search all queries in one call instead of one by one", 10},
@@ -62,6 +65,8 @@ typedef struct arguments {
     const char *specs[BENCH_MAX_RUNS];
     size_t n_specs;
     sweep sweeps[N_SWEEPS];
+    float recalls[BENCH_MAX_POINTS];
+    size_t n_recalls;
     const char *json, *html;
     uint32_t k, threads, build_threads, repeats;
     int pin; /* -1: no */
@@ -119,6 +124,18 @@ static void parse_sweep(struct argp_state *state, arguments *a, const char *text
     if (*end) argp_error(state, "--sweep: \"%s\" is neither NAME=LOW:HIGH nor NAME=A,B,…", text);
 }
 
+static void parse_recalls(struct argp_state *state, arguments *a, const char *text) {
+    char *end;
+    for (const char *at = text;; at = end + 1) {
+        double value = strtod(at, &end);
+        if (end == at || !(value >= 0.01 && value <= 1) || (*end && *end != ',') ||
+            a->n_recalls == BENCH_MAX_POINTS)
+            argp_error(state, "--recall: \"%s\" is no list of numbers from 0.01 to 1", text);
+        a->recalls[a->n_recalls++] = (float)value;
+        if (!*end) return;
+    }
+}
+
 static void check_arguments(struct argp_state *state, arguments *a) {
     if (state->arg_num < 1) argp_error(state, "BASE is missing: the vectors to index");
     bool hdf5 = state->arg_num == 1 && format_of_path(a->names[0]) == FORMAT_HDF5;
@@ -141,6 +158,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case 'k': a->k = (uint32_t)argument_count(state, "-k", arg, 1, KITH_MAX_K); return 0;
     case KEY_SWEEP: parse_sweep(state, a, arg); return 0;
+    case KEY_RECALL: parse_recalls(state, a, arg); return 0;
     case KEY_REPEAT:
         a->repeats = (uint32_t)argument_count(state, "--repeat", arg, 1, BENCH_MAX_REPEATS);
         return 0;
@@ -211,6 +229,27 @@ static int add_point(const arguments *a, bench_run *run, uint32_t effort, kith_e
     return KITH_OK;
 }
 
+/* Points of a run that is asked for recalls; those that the index cannot have are told and left out. */
+static int plan_recalls(const arguments *a, const bench_setup *s, bench_run *run, kith_error *err) {
+    int code = bench_calibrate(s, run, err);
+    for (size_t i = 0; i < a->n_recalls && !code; i++) {
+        kith_search_params params = KITH_SEARCH_PARAMS_INIT;
+        kith_error why;
+        double expected;
+        params.k = s->k;
+        params.recall = a->recalls[i];
+        if (kith_index_effort(run->index, &params, &expected, &why)) {
+            note("%s: %s", run->spec, why.text);
+            continue;
+        }
+        code = add_point(a, run, 0, err);
+        if (code) break;
+        run->points[run->n_points - 1].target = a->recalls[i];
+        run->points[run->n_points - 1].expected = expected;
+    }
+    return code;
+}
+
 /* Points of a run: the sweep of its setting, one where it has none. Pools below k and more lists than there are would
  * only repeat a point. */
 static int plan_points(const arguments *a, bench_run *run, kith_error *err) {
@@ -278,7 +317,8 @@ static int run_bench(const arguments *a, bench_setup *s, bench_run *runs, failur
     for (size_t i = 0; i < a->n_specs; i++) {
         runs[i].spec = a->specs[i];
         TRY_DONE(bench_build(s, &runs[i], &a->index, &f->err));
-        TRY_DONE(plan_points(a, &runs[i], &f->err));
+        TRY_DONE(a->n_recalls ? plan_recalls(a, s, &runs[i], &f->err)
+                              : plan_points(a, &runs[i], &f->err));
     }
     if (a->build_threads > 1) TRY_DONE(pin(a->pin, f));
     TRY_DONE(measure_all(s, runs, a->n_specs, &f->err));

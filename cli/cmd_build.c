@@ -9,7 +9,14 @@
 
 #define SPARE_BYTES ((uint64_t)3 << 20) /* stacks, streams, and what the allocator keeps */
 
-enum { KEY_EF_CONSTRUCTION = KEY_OWN, KEY_ALPHA, KEY_SEED, KEY_IDS, KEY_MEMORY_LIMIT };
+enum {
+    KEY_EF_CONSTRUCTION = KEY_OWN,
+    KEY_ALPHA,
+    KEY_SEED,
+    KEY_IDS,
+    KEY_MEMORY_LIMIT,
+    KEY_CALIBRATE
+};
 
 static const struct argp_option options[] = {
     {"index", 'i', "SPEC", 0,
@@ -21,6 +28,8 @@ static const struct argp_option options[] = {
      "Graph: pool size while inserting (default: 128)", 12},
     {"alpha", KEY_ALPHA, "X", 0, "Graph: slack of the pruning rule, 1 to 2 (default: 1.1)", 12},
     {"seed", KEY_SEED, "S", 0, "Seed of all that is drawn by chance (default: 42)", 12},
+    {"calibrate", KEY_CALIBRATE, NULL, 0,
+     "Measure what recall each effort gives, for `kith search --recall'", 13},
     {"memory-limit", KEY_MEMORY_LIMIT, "BYTES", 0,
      "Build within so much memory, such as 500M: BASE is read in blocks, originals and lists go to the disk",
      13},
@@ -33,6 +42,7 @@ typedef struct arguments {
     shared_options shared;
     const char *names[1];
     const char *spec, *output, *ids;
+    bool calibrate;
     kith_index_options index;
 } arguments;
 
@@ -50,6 +60,7 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         a->index.alpha = (float)argument_number(state, "--alpha", arg, 1.0, 2.0);
         return 0;
     case KEY_SEED: a->index.seed = argument_count(state, "--seed", arg, 0, UINT64_MAX); return 0;
+    case KEY_CALIBRATE: a->calibrate = true; return 0;
     case KEY_MEMORY_LIMIT:
         a->index.memory_limit = argument_bytes(state, "--memory-limit", arg);
         return 0;
@@ -59,6 +70,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         if (!a->output) argp_error(state, "-o FILE is missing: where to write the index");
         if (a->index.memory_limit && a->output && is_stream(a->output))
             argp_error(state, "--memory-limit needs a file to write, not -o -");
+        if (a->index.memory_limit && a->calibrate)
+            argp_error(state,
+                       "--calibrate after a build within --memory-limit is `kith calibrate'");
         return 0;
     default: return shared_option(key, arg, state, &a->shared);
     }
@@ -120,6 +134,24 @@ static int choose_ids(const arguments *a, size_t n, id_table *list, const int64_
     return KITH_OK;
 }
 
+/* The base knows what an index of codes alone does not. */
+static int calibrate(const vectors *base, const int64_t *ids, uint32_t threads, kith_index *index,
+                     kith_error *err) {
+    kith_calibrate_options how = KITH_CALIBRATE_OPTIONS_INIT;
+    kith_work work = KITH_WORK_INIT;
+    progress bar;
+    work.threads = threads;
+    work.progress = progress_update;
+    work.context = &bar;
+    how.base = base->data;
+    how.n_base = base->n;
+    how.base_ids = ids;
+    progress_start(&bar, "calibrate", "tables");
+    int code = kith_index_calibrate(index, &how, &work, err);
+    progress_finish(&bar);
+    return code;
+}
+
 /* In memory: read, add, save. */
 static int build_held(const arguments *a, const kith_work *work, kith_index **index, cost *built,
                       failure *f) {
@@ -135,6 +167,7 @@ static int build_held(const arguments *a, const kith_work *work, kith_index **in
     TRY_DONE(failure_about(f, a->names[0],
                            kith_index_add(*index, base.n, base.data, ids, work, &f->err)));
     cost_end(built);
+    if (a->calibrate) TRY_DONE(calibrate(&base, ids, work->threads, *index, &f->err));
     TRY_DONE(failure_writing(f, a->output, index_file_save(*index, a->output, &f->err)));
 done:
     id_table_free(&list);

@@ -17,6 +17,7 @@ enum {
     KEY_EF = KEY_OWN,
     KEY_NPROBE,
     KEY_OVERSAMPLE,
+    KEY_RECALL,
     KEY_RADIUS,
     KEY_FILTER,
     KEY_EXACT,
@@ -33,6 +34,8 @@ static const struct argp_option options[] = {
      "Inverted lists: how many are read (default: the root of their number)", 2},
     {"oversample", KEY_OVERSAMPLE, "X", 0,
      "Re-rank X times K candidates on the originals (default: 2)", 2},
+    {"recall", KEY_RECALL, "R", 0,
+     "In place of these: what a calibrated index says gives recall R (kith calibrate)", 2},
     {"exact", KEY_EXACT, NULL, 0, "Scan all rows, whatever the index", 2},
     {"radius", KEY_RADIUS, "R", 0, "All rows within distance R (similarity R or more) instead of K",
      2},
@@ -71,6 +74,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_OVERSAMPLE:
         a->params.oversample = (float)argument_number(state, "--oversample", arg, 1.0, 1e6);
+        return 0;
+    case KEY_RECALL:
+        a->params.recall = (float)argument_number(state, "--recall", arg, 0.01, 1.0);
         return 0;
     case KEY_EXACT: a->params.exact = 1; return 0;
     case KEY_RADIUS:

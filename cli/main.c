@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const command *const commands[] = {&cmd_build, &cmd_search, &cmd_add,     &cmd_remove,
-                                          &cmd_exact, &cmd_eval,   &cmd_bench,   &cmd_info,
-                                          &cmd_check, &cmd_repair, &cmd_convert, &cmd_gen};
+static const command *const commands[] = {
+    &cmd_build, &cmd_search,    &cmd_add,   &cmd_remove, &cmd_exact,   &cmd_eval, &cmd_bench,
+    &cmd_info,  &cmd_calibrate, &cmd_check, &cmd_repair, &cmd_convert, &cmd_gen};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_version(FILE *stream, struct argp_state *state) {
@@ -24,7 +24,7 @@ static void print_help(FILE *file) {
           "Usage: kith COMMAND [ARGUMENT ...]\n\nCommands:\n",
           file);
     for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(file, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(file, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
     fputs(
         "\n`kith help COMMAND' tells about a command, `kith --version' which kith this is.\n"
         "Files of vectors are recognised by content: fvecs bvecs ivecs npy fbin u8bin i8bin hdf5,\n"

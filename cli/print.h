@@ -57,4 +57,10 @@ void print_index_facts(fact_list f, const kith_index_stats *stats);
 struct json_object *json_index_stats(const kith_index_stats *stats);
 void print_memory_table(const kith_index_stats *stats, FILE *file);
 
+/* ---- an effort (print_effort.c): what a recall comes to ------------------------------------------- */
+
+/* Columns "k", "recall", "expected", "ef", "nprobe", "oversample", "scan". */
+void effort_row(table *t, const kith_search_params *params, double expected, double recall);
+struct json_object *json_effort(const kith_search_params *params, double expected, double recall);
+
 #endif

@@ -20,6 +20,12 @@ void print_index_facts(fact_list f, const kith_index_stats *stats) {
     if (stats->lists)
         facts_add(f, "lists", "%u of %.1f rows, %s at most", stats->lists, stats->mean_list,
                   print_count(text, (double)stats->largest_list));
+    if (stats->calibrated_rows) {
+        char changed[32];
+        facts_add(f, "calibrated", "at %s rows, %s changed since",
+                  print_count(text, (double)stats->calibrated_rows),
+                  print_count(changed, (double)stats->changed_rows));
+    }
 }
 
 struct json_object *json_index_stats(const kith_index_stats *stats) {
@@ -41,6 +47,10 @@ struct json_object *json_index_stats(const kith_index_stats *stats) {
         json_add(o, "lists", json_object_new_uint64(stats->lists));
         json_add(o, "mean_list", json_number(stats->mean_list, 6));
         json_add(o, "largest_list", json_object_new_uint64(stats->largest_list));
+    }
+    if (stats->calibrated_rows) {
+        json_add(o, "calibrated_rows", json_object_new_uint64(stats->calibrated_rows));
+        json_add(o, "changed_rows", json_object_new_uint64(stats->changed_rows));
     }
     json_add(o, "bytes", json_object_new_uint64(stats->bytes));
     json_add(o, "mapped_bytes", json_object_new_uint64(stats->mapped_bytes));

@@ -13,7 +13,7 @@
 /* Queries and what they should find. */
 struct calibrate_truth {
     uint32_t dim, n_near;
-    size_t n;
+    size_t n, room;       /* queries; those that memory was had for */
     const float *queries; /* n of dim; owned where hidden is set */
     uint32_t *hidden;     /* 1 + the row that a query is; NULL: queries were given */
     int64_t *id;          /* n of n_near, nearest first, KITH_NO_ID where there are no more */

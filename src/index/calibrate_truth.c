@@ -98,10 +98,9 @@ static int draw_queries(struct calibrate_truth *truth, const struct kith_index *
     float *queries = mem_new(NULL, n * truth->dim * sizeof *queries);
     truth->hidden = mem_new(NULL, n * sizeof *truth->hidden);
     truth->queries = queries;
-    truth->n = n;
+    truth->room = n;
     if (!queries || !truth->hidden) return FAIL(err, KITH_ENOMEM, "no memory for %zu queries", n);
-    size_t drawn = draw_rows(index, n, options->seed, truth->hidden);
-    if (drawn < n) return FAIL(err, KITH_EINVAL, "%zu rows could be drawn, not %zu", drawn, n);
+    truth->n = draw_rows(index, n, options->seed, truth->hidden);
     return options->base ? copy_from_base(index, options, truth, queries, err)
                          : copy_from_index(index, truth, queries, err);
 }
@@ -214,10 +213,10 @@ static void leave_out_hidden(const struct calibrate_truth *truth, const struct k
 
 void calibrate_truth_free(struct calibrate_truth *truth) {
     size_t all = truth->n * truth->n_near;
-    if (truth->hidden) {
+    if (truth->room) {
         mem_free(NULL, (void *)(uintptr_t)truth->queries,
-                 truth->n * truth->dim * sizeof *truth->queries);
-        mem_free(NULL, truth->hidden, truth->n * sizeof *truth->hidden);
+                 truth->room * truth->dim * sizeof *truth->queries);
+        mem_free(NULL, truth->hidden, truth->room * sizeof *truth->hidden);
     }
     mem_free(NULL, truth->id, all * sizeof *truth->id);
     mem_free(NULL, truth->dist, all * sizeof *truth->dist);

@@ -30,19 +30,31 @@ static double part_of(uint32_t low, uint32_t value, uint32_t high) {
     return log((double)value / low) / log((double)high / low);
 }
 
+/* Oversampling that comes to a whole number of candidates for k; a little less, so that no rounding makes it one more. */
+static double whole_oversample(double oversample, uint32_t k) {
+    return (ceil(oversample * k - 0.01) - 0.001) / k;
+}
+
 /* Whole settings are rounded up: what the rounded one gives is told. */
-static struct effort interpolate(const struct effort *low, const struct effort *high,
-                                 double recall) {
+static struct effort interpolate(const struct effort_curve *curve, uint32_t i, double recall) {
+    const struct effort *low = &curve->point[i - 1], *high = &curve->point[i];
     double from = reach((double)low->recall), to = reach((double)high->recall);
     double part = (reach(recall) - from) / (to - from);
     struct effort found = {
         .ef = whole_between(low->ef, high->ef, part),
         .nprobe = whole_between(low->nprobe, high->nprobe, part),
         .oversample = (float)between((double)low->oversample, (double)high->oversample, part)};
-    if (high->ef > low->ef)
+    if (high->ef > low->ef) {
         part = fmax(part, part_of(low->ef, found.ef, high->ef));
-    else if (high->nprobe > low->nprobe)
+    } else if (high->nprobe > low->nprobe) {
         part = fmax(part, part_of(low->nprobe, found.nprobe, high->nprobe));
+    } else if (high->oversample > low->oversample) {
+        double whole = whole_oversample((double)found.oversample, curve->k);
+        whole = fmin(whole, (double)high->oversample);
+        part = fmax(part, log(whole / (double)low->oversample) /
+                              log((double)(high->oversample / low->oversample)));
+        found.oversample = (float)whole;
+    }
     found.recall = (float)unreach(from + part * (to - from));
     return found;
 }
@@ -52,7 +64,7 @@ static bool choose_on(const struct effort_curve *curve, double recall, struct ef
     if (recall > (double)out->recall) return false;
     uint32_t i = 0;
     while ((double)curve->point[i].recall < recall) i++;
-    *out = i == 0 ? curve->point[0] : interpolate(&curve->point[i - 1], &curve->point[i], recall);
+    *out = i == 0 ? curve->point[0] : interpolate(curve, i, recall);
     return true;
 }
 
