@@ -8,7 +8,7 @@ _kith_options() {
 _kith() {
     local word=${COMP_WORDS[COMP_CWORD]}
     local before=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='build search add remove exact eval bench info check repair convert gen help'
+    local commands='build search add remove exact eval bench info calibrate check repair convert gen help'
     local formats='fvecs ivecs bvecs npy fbin ibin u8bin i8bin hdf5 words csv tsv jsonl'
     local words=
 
@@ -26,7 +26,7 @@ _kith() {
             --type) words='f32 f16 f64 u8 i8 u16 i16 u32 i32 u64 i64' ;;
             --kind) words='gaussian clusters sphere uniform integral' ;;
             --sweep) words='ef=16:512 nprobe=1:256' ;;
-            -k | -n | -d | --ef | --nprobe | --threads | --seed | --rows | --dim | --repeat | --radius) return ;;
+            -k | -n | -d | --ef | --nprobe | --threads | --seed | --rows | --dim | --repeat | --radius | --recall) return ;;
             *) [[ $word == -* ]] && words=$(_kith_options "${COMP_WORDS[1]}") ;;
         esac
     fi
