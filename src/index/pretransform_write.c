@@ -106,6 +106,7 @@ static int train_inner(struct pre *pre, const struct pre_model *model, size_t n,
     size_t scratch_at = bits_round_up(n * chain->d_out * sizeof(float), 64);
     size_t bytes = scratch_at + transform_chain_scratch(chain, n) * sizeof(float);
     if (!model->inner->ops->train) return KITH_OK;
+    if (n == 0) return model->inner->ops->train(model->inner, 0, NULL, work, err);
     uint8_t *y = mem_new(&pre->index.mem, bytes);
     if (!y) return no_memory(err, n);
     transform_chain_apply(chain, work->threads, n, x, (float *)(void *)y,
@@ -115,27 +116,60 @@ static int train_inner(struct pre *pre, const struct pre_model *model, size_t n,
     return code;
 }
 
-/* Rows to learn from that are not the index's own. */
+/* Rows that died while memory was short; NULL where there are none, or no memory. */
+static uint32_t *dead_rows(struct pre *pre, uint32_t *n) {
+    struct rows *rows = &pre->index.rows;
+    uint32_t used = atomic_load_explicit(&rows->n, memory_order_acquire), most = rows->n_dead;
+    uint32_t *dead = most ? mem_new(&pre->index.mem, most * sizeof *dead) : NULL;
+    *n = 0;
+    for (uint32_t row = 0; dead && row < used && *n < most; row++)
+        if (rows_is_used(rows, row) && !rows_is_live(rows, row)) dead[(*n)++] = row;
+    return dead;
+}
+
+/* Put a model in the place of what there was, which is answered (NULL: the first), and which nobody sees any more. Rows that
+ * died are not in the new inner index. */
+static struct pre_model *publish(struct pre *pre, struct pre_model *model) {
+    uint32_t n, *dead = dead_rows(pre, &n);
+    struct pre_model *old = atomic_exchange_explicit(&pre->model, model, memory_order_acq_rel);
+    epoch_wait(&pre->index.rows.epoch);
+    if (dead) (void)rows_release(&pre->index.rows, n, dead, NULL);
+    mem_free(&pre->index.mem, dead, n * sizeof *dead);
+    pre->stale = pre->index.rows.n_dead > 0;
+    return old;
+}
+
+/* What is learnt from: rows that are not the index's own, or where x is NULL its own; those make the inner index learn too,
+ * where it does not by itself, if `thoroughly`. */
 struct lesson {
     size_t n;
     const float *x;
+    bool thoroughly;
 };
 
-/* The first model: it learns from the lesson, or where that is NULL from the source, which it then holds. */
+static int learn_lesson(struct pre *pre, struct pre_model *model, const struct lesson *lesson,
+                        const struct source *source, const kith_work *work, kith_error *err) {
+    struct kith_index *inner = model->inner;
+    if (lesson->x) {
+        TRY(train_chain(model, lesson->n, lesson->x, work, err));
+        TRY(train_inner(pre, model, lesson->n, lesson->x, work, err));
+        return place(pre, model, source, work, err);
+    }
+    TRY(train_chain_on(pre, model, source, work, err));
+    TRY(place(pre, model, source, work, err));
+    return lesson->thoroughly && inner->ops->train ? inner->ops->train(inner, 0, NULL, work, err)
+                                                   : KITH_OK;
+}
+
+/* A new model, which then holds the source. */
 static int make_model(struct pre *pre, const struct lesson *lesson, const struct source *source,
                       const kith_work *work, kith_error *err) {
     struct pre_model *model;
     TRY(pre_model_new(&model, pre, err));
-    int code = lesson ? train_chain(model, lesson->n, lesson->x, work, err)
-                      : train_chain_on(pre, model, source, work, err);
-    if (code == KITH_OK && lesson) code = train_inner(pre, model, lesson->n, lesson->x, work, err);
-    if (code == KITH_OK) code = place(pre, model, source, work, err);
-    if (code != KITH_OK) {
-        pre_model_free(model, &pre->index.mem);
-        return code;
-    }
-    atomic_store_explicit(&pre->model, model, memory_order_release);
-    return KITH_OK;
+    int code = learn_lesson(pre, model, lesson, source, work, err);
+    if (code == KITH_OK) model = publish(pre, model);
+    pre_model_free(model, &pre->index.mem);
+    return code;
 }
 
 /* The live rows, then n more of numbers row[n]; numbers are the caller's to free. */
@@ -184,17 +218,6 @@ static void bury(struct pre *pre, size_t n, const uint32_t *row) {
         pre->stale = true;
 }
 
-/* Rows that died while memory was short; NULL where there are none, or no memory. */
-static uint32_t *dead_rows(struct pre *pre, uint32_t *n) {
-    struct rows *rows = &pre->index.rows;
-    uint32_t used = atomic_load_explicit(&rows->n, memory_order_acquire), most = rows->n_dead;
-    uint32_t *dead = most ? mem_new(&pre->index.mem, most * sizeof *dead) : NULL;
-    *n = 0;
-    for (uint32_t row = 0; dead && row < used && *n < most; row++)
-        if (rows_is_used(rows, row) && !rows_is_live(rows, row)) dead[(*n)++] = row;
-    return dead;
-}
-
 static void bury_stale(struct pre *pre) {
     uint32_t n, *dead = pre->stale ? dead_rows(pre, &n) : NULL;
     if (!dead) return;
@@ -214,24 +237,15 @@ static int place_live(struct pre *pre, const struct pre_model *model, const kith
     return code;
 }
 
-/* What died is not in the new inner index. */
 static int make_anew(struct pre *pre, const kith_work *work, kith_error *err) {
-    struct pre_model *old = pre_model_of(pre), *model, *gone;
+    struct pre_model *old = pre_model_of(pre), *model;
     TRY(pre_model_new(&model, pre, err));
     transform_chain_deinit(&model->chain);
     model->chain = old->chain; /* shared until one of the two is gone */
     int code = place_live(pre, model, work, err);
-    gone = code == KITH_OK ? old : model;
-    if (code == KITH_OK) {
-        uint32_t n, *dead = dead_rows(pre, &n);
-        atomic_store_explicit(&pre->model, model, memory_order_release);
-        epoch_wait(&pre->index.rows.epoch);
-        if (dead) (void)rows_release(&pre->index.rows, n, dead, NULL);
-        mem_free(&pre->index.mem, dead, n * sizeof *dead);
-        pre->stale = false;
-    }
-    gone->chain = (struct transform_chain){0};
-    pre_model_free(gone, &pre->index.mem);
+    if (code == KITH_OK) model = publish(pre, model);
+    model->chain = (struct transform_chain){0};
+    pre_model_free(model, &pre->index.mem);
     return code;
 }
 
@@ -246,13 +260,18 @@ int pre_rebuild(struct kith_index *index, kith_error *err) {
 
 /* ---- operations --------------------------------------------------------------------------------------------------- */
 
+/* With originals all is learnt anew; without them the chain stays, for what went through it is all there is. */
 static int train(struct pre *pre, size_t n, const float *x, const kith_work *work,
                  kith_error *err) {
-    const struct lesson lesson = {n, x};
+    const struct lesson lesson = {n, n ? x : NULL, true};
     const struct pre_model *model = pre_model_of(pre);
-    if (!model) return learn(pre, &lesson, 0, NULL, NULL, work, err);
+    bool learns = pre_learns(pre);
+    if (n == 0 && atomic_load_explicit(&pre->index.rows.n_live, memory_order_acquire) == 0)
+        return FAIL(err, KITH_EINVAL, "no rows to learn from");
+    if (!model || (learns && pre->keeps)) return learn(pre, &lesson, 0, NULL, NULL, work, err);
     if (model->inner->ops->train) return train_inner(pre, model, n, x, work, err);
-    return pre_learns(pre) ? FAIL(err, KITH_EINVAL, "the transforms are trained already") : KITH_OK;
+    if (!learns) return KITH_OK;
+    return FAIL(err, KITH_EINVAL, "the transforms have learnt, and without originals cannot anew");
 }
 
 int pre_train(struct kith_index *index, size_t n, const float *x, const kith_work *work,
@@ -277,7 +296,8 @@ static int place_new(struct pre *pre, size_t n, const float *x, const uint32_t *
     const struct source given = {.rows = &pre->index.rows, .row = row, .n = n, .x = x};
     if (model) return place(pre, model, &given, work, err);
     size_t total = atomic_load_explicit(&pre->index.rows.n_live, memory_order_acquire) + n;
-    return total < rows_to_train(pre) ? KITH_OK : learn(pre, NULL, n, x, row, work, err);
+    const struct lesson own = {0};
+    return total < rows_to_train(pre) ? KITH_OK : learn(pre, &own, n, x, row, work, err);
 }
 
 static void report(const kith_work *work, size_t n) {
