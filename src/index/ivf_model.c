@@ -1,16 +1,21 @@
 /* Models: centres by k-means, the coarse index over them, and the code of the lists.
  *
  * k-means runs over the vectors as they are compared with centres (under cosine, of length 1) and is spherical for inner
- * products. The code learns from an even sample of at most TRAIN_BYTES, less the centres. */
+ * products; it sees ROWS_A_LIST rows a list, and TRAIN_ROWS at least, which are read once and kept where reading them is more than taking an address
+ * (where there is memory for it). The code learns from an even sample of at most TRAIN_BYTES, less the centres. */
 #include <string.h>
 
 #include "base/thread.h"
 #include "index/ivf.h"
+#include "quant/quantizer.h"
 
 #define TRAIN_BYTES    ((size_t)128 << 20)
 #define TRAIN_ROWS_MIN 4096u
-#define TRAIN_ROWS_MAX 65536u
+#define TRAIN_ROWS     16384u
 #define N_ITERATIONS   10u
+#define ROWS_A_LIST    64u                 /* that centres are learnt from: docs/decisions/0033 */
+#define KEPT_BYTES     ((size_t)256 << 20) /* else they are read again and again */
+#define KEPT_GRAIN     64u
 
 /* ---- life ---------------------------------------------------------------------------------------- */
 
@@ -72,16 +77,63 @@ static void read_coded(void *context, size_t i, float *out) {
     ivf_code_vector(coded->code, dim, out, out);
 }
 
-static int learn_centres(const struct ivf *ivf, const struct kmeans_rows *coded, float *centres,
+static struct kmeans_rows coded_view(const struct coded_rows *coded) {
+    return (struct kmeans_rows){.n = coded->x->n,
+                                .dim = coded->x->dim,
+                                .read = read_coded,
+                                .context = (void *)(uintptr_t)coded};
+}
+
+/* Where rows are read through a function, or scaled: those that k-means learns from, read once. */
+struct kept_rows {
+    const struct kmeans_rows *coded;
+    size_t n;
+    uint64_t seed;
+    float *x;
+};
+
+/* One at random of each n-th part. */
+static void keep_part(void *context, uint32_t worker, size_t begin, size_t end) {
+    const struct kept_rows *kept = context;
+    const struct kmeans_rows *coded = kept->coded;
+    (void)worker;
+    for (size_t i = begin; i < end; i++) {
+        size_t first = i * coded->n / kept->n, next = (i + 1) * coded->n / kept->n;
+        size_t row = first + bits_mix(kept->seed + i) % (next - first);
+        coded->read(coded->context, row, kept->x + i * coded->dim);
+    }
+}
+
+/* Of a list: few lists learn from more rows each, which costs them little. */
+static uint32_t rows_a_list(uint32_t nlist) {
+    return nlist < TRAIN_ROWS / ROWS_A_LIST ? (TRAIN_ROWS + nlist - 1) / nlist : ROWS_A_LIST;
+}
+
+static int learn_centres(const struct ivf *ivf, const struct coded_rows *coded, float *centres,
                          const kith_work *work, kith_error *err) {
+    struct mem_account *owner = (struct mem_account *)(uintptr_t)&ivf->index.mem;
     const struct kmeans_options options = {
         .n_clusters = ivf->nlist,
         .n_iterations = N_ITERATIONS,
+        .max_rows_per_centroid = rows_a_list(ivf->nlist),
         .spherical = ivf_coarse_metric(ivf->index.rows.config.metric) == KITH_METRIC_IP,
         .seed = ivf->index.options.seed,
         .threads = work->threads};
-    struct mem_account *owner = (struct mem_account *)(uintptr_t)&ivf->index.mem;
-    return kmeans_train(&options, coded, centres, NULL, owner, err);
+    if (!coded->x->read && !ivf_code_scales(coded->code))
+        return kmeans_train(&options, coded->x, centres, NULL, owner, err);
+    const struct kmeans_rows rows = coded_view(coded);
+    struct kept_rows kept = {.coded = &rows,
+                             .n = (size_t)options.max_rows_per_centroid * ivf->nlist,
+                             .seed = options.seed};
+    if (kept.n > rows.n) kept.n = rows.n;
+    const size_t bytes = kept.n * rows.dim * sizeof(float);
+    kept.x = bytes <= KEPT_BYTES ? mem_slab(owner, bytes) : NULL;
+    if (!kept.x) return kmeans_train(&options, &rows, centres, NULL, owner, err);
+    thread_for(work->threads, kept.n, KEPT_GRAIN, keep_part, &kept);
+    const struct kmeans_rows values = {.n = kept.n, .dim = rows.dim, .values = kept.x};
+    int code = kmeans_train(&options, &values, centres, NULL, owner, err);
+    mem_slab_free(owner, kept.x, bytes);
+    return code;
 }
 
 /* Sampled vectors on their way to residuals. */
@@ -122,6 +174,12 @@ static void read_sampled(void *context, uint32_t worker, size_t begin, size_t en
         atomic_store_explicit(&sampled->code, code, memory_order_relaxed);
 }
 
+/* A parameter is learnt from some hundred rows: ranges of dimensions, 16 centroids a part, or 256. */
+static size_t rows_to_learn(const struct quantizer *quantizer) {
+    bool many = quantizer->spec.kind == QUANT_PQ && quantizer->spec.bits == 8;
+    return many ? 4 * TRAIN_ROWS : TRAIN_ROWS;
+}
+
 /* An even sample of what the code will see. */
 static int learn_code(struct ivf_model *model, const struct kmeans_rows *coded,
                       const kith_work *work, struct mem_account *owner, kith_error *err) {
@@ -129,7 +187,8 @@ static int learn_code(struct ivf_model *model, const struct kmeans_rows *coded,
     const size_t block = ivf_coarse_block(&model->coarse, 1);
     const uint32_t threads = work->threads > THREAD_MAX ? THREAD_MAX : work->threads;
     size_t n = TRAIN_BYTES / row_bytes;
-    n = n < TRAIN_ROWS_MIN ? TRAIN_ROWS_MIN : n > TRAIN_ROWS_MAX ? TRAIN_ROWS_MAX : n;
+    const size_t most = rows_to_learn(model->code.quantizer);
+    n = n < TRAIN_ROWS_MIN ? TRAIN_ROWS_MIN : n > most ? most : n;
     n = n < coded->n ? n : coded->n;
     struct sampled sampled = {.model = model, .coded = coded, .n = n};
     sampled.centre_at = bits_round_up(ivf_coarse_bytes(&model->coarse, block, 1), 64);
@@ -156,11 +215,11 @@ static bool all_integral(const struct kmeans_rows *x, float *row) {
     return true;
 }
 
-static int find_centres(const struct ivf *ivf, const struct kmeans_rows *coded,
+static int find_centres(const struct ivf *ivf, const struct coded_rows *coded,
                         const struct ivf_model *old, float *centres, const kith_work *work,
                         kith_error *err) {
     if (!old) return learn_centres(ivf, coded, centres, work, err);
-    for (uint32_t i = 0; i < ivf->nlist; i++) ivf_centre(old, i, centres + i * coded->dim);
+    for (uint32_t i = 0; i < ivf->nlist; i++) ivf_centre(old, i, centres + i * coded->x->dim);
     return KITH_OK;
 }
 
@@ -176,16 +235,17 @@ int ivf_model_train(struct ivf_model **out, const struct ivf *ivf, const struct 
                     x->n, ivf->nlist);
     float *centres = mem_new(owner, bytes);
     if (!centres) return FAIL(err, KITH_ENOMEM, "no memory for %u centres", ivf->nlist);
-    int code = ivf_code_init(
-        &how, ivf, all_integral(x, centres) && all_integral(lesson->placed, centres), err);
+    int code = ivf_code_init(&how, ivf,
+                             all_integral(x, centres) &&
+                                 (lesson->placed == x || all_integral(lesson->placed, centres)),
+                             err);
     if (code != KITH_OK) {
         mem_free(owner, centres, bytes);
         return code;
     }
     struct coded_rows coded = {&how, x};
-    const struct kmeans_rows rows = {
-        .n = x->n, .dim = x->dim, .read = read_coded, .context = &coded};
-    TRY_DONE(find_centres(ivf, &rows, lesson->old, centres, work, err));
+    const struct kmeans_rows rows = coded_view(&coded);
+    TRY_DONE(find_centres(ivf, &coded, lesson->old, centres, work, err));
     TRY_DONE(ivf_model_new(&model, ivf, ivf->nlist, centres, err));
     model->code = how;
     model->trained_n = x->n;

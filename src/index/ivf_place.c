@@ -66,18 +66,20 @@ static void find_nearest(void *context, uint32_t worker, size_t begin, size_t en
     float *x = vectors_of(placing, worker), dist[KMEANS_BLOCK];
     const struct kmeans_found found = {1, placing->nearest + begin, dist};
     kith_error err;
-    for (size_t i = begin; i < end; i++) {
+    const bool in_place = !placing->x->read && !ivf_code_scales(&placing->model->code);
+    void *scratch = (uint8_t *)x + vectors_bytes(placing);
+    const float *at = in_place ? placing->x->values + begin * placing->dim : x;
+    for (size_t i = begin; i < end && !in_place; i++) {
         float *to = x + (i - begin) * placing->dim;
         read_vector(placing, i, to);
         ivf_code_vector(&placing->model->code, placing->dim, to, to);
     }
-    int code = ivf_coarse_find(&placing->model->coarse, end - begin, x, &found,
-                               (uint8_t *)x + vectors_bytes(placing), &err);
+    int code = ivf_coarse_find(&placing->model->coarse, end - begin, at, &found, scratch, &err);
     if (code != KITH_OK) fail_once(placing, code, &err);
     kith_metric metric = ivf_coarse_metric(placing->ivf->index.rows.config.metric);
     for (size_t i = begin; i < end; i++)
         placing->loss[i] =
-            (float)ivf_loss(metric, placing->dim, x + (i - begin) * placing->dim, dist[i - begin]);
+            (float)ivf_loss(metric, placing->dim, at + (i - begin) * placing->dim, dist[i - begin]);
 }
 
 /* Places of x by list, each list's in rising order, and an edit for each list that gets some. */

@@ -83,8 +83,11 @@ static int remake(struct ivf *ivf, size_t n, const float *x, const uint32_t *row
     struct ivf_model *model = NULL, *old = ivf_model_of(ivf);
     struct source source;
     TRY(source_init(&source, ivf, n, x, row, err));
-    const struct kmeans_rows all = {
-        .n = source.n, .dim = ivf->index.rows.config.dim, .read = read_source, .context = &source};
+    struct kmeans_rows all = {.n = source.n, .dim = ivf->index.rows.config.dim, .values = x};
+    if (source.n_live) {
+        all.read = read_source;
+        all.context = &source;
+    }
     const struct ivf_lesson lesson = {
         .x = how->given ? how->given : &all, .placed = &all, .old = how->keep ? old : NULL};
     int code = ivf_model_train(&model, ivf, &lesson, work, err);
