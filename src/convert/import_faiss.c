@@ -37,6 +37,7 @@ static int peel(struct faiss_plan *plan, const struct faiss_node *node, kith_err
             return FAIL_AT(err, KITH_EUNSUPPORTED, node->at, "an IDMap within a refinement");
         *place = node;
     }
+    plan->refines_around = plan->refine && plan->chain && plan->refine->inner == plan->chain;
     plan->core = node;
     plan->stored = node->kind == FAISS_HNSW ? node->inner : node;
     return KITH_OK;
@@ -88,15 +89,15 @@ static int open_storages(struct faiss_plan *plan, bool plain, kith_error *err) {
     char text[160];
     TRY(storage_of_node(&plan->storage, plan->stored, plain, owner, err));
     plan->filling = &plan->storage;
-    if (plan->refine) {
+    if (plan->refine) what->k_factor = (uint32_t)plan->refine->k_factor;
+    if (plan->refine && !plan->refines_around) {
         TRY(storage_of_node(&plan->originals, plan->refine->refine, true, owner, err));
-        what->k_factor = (uint32_t)plan->refine->k_factor;
         plan->refines = !storage_is_flat(&plan->storage);
         if (!plan->refines) plan->filling = &plan->originals;
     }
     storage_tell(plan->filling, text, sizeof text);
     tell(what, "vectors: %s", text);
-    if (plan->refine && !plan->refines)
+    if (plan->refine && !plan->refines && !plan->refines_around)
         tell(what, "refinement: the vectors that refine are searched themselves");
     else if (plan->refine)
         tell(what, "refinement: originals are kept; k_factor %g is oversample",
@@ -113,7 +114,7 @@ const char *plan_refine_word(const struct faiss_plan *plan) {
 int plan_fill_rows(struct kith_index *index, struct faiss_plan *plan, kith_error *err) {
     const struct row_source source = {.rows = plan->filling,
                                       .originals = plan->refines ? &plan->originals : NULL,
-                                      .ids = plan->ids};
+                                      .ids = plan->chain ? NULL : plan->ids};
     return import_rows(index, &source, plan->importing, err);
 }
 
@@ -208,10 +209,9 @@ int import_faiss(struct kith_index **out, const uint8_t *bytes, size_t n,
         plan.chain = NULL;
         tell(importing->what, "metric: L2norm and inner product are cosine");
     }
-    if (code == KITH_OK && plan.chain)
-        code = FAIL_AT(err, KITH_EUNSUPPORTED, plan.chain->at, "a PreTransform");
     if (code == KITH_OK) code = make_ids(&plan, err);
     if (code == KITH_OK) code = build_either(out, &plan, err);
+    if (code == KITH_OK && plan.chain) code = import_wrapped(out, &plan, err);
     mem_free(&importing->owner, plan.ids, plan.n_ids * sizeof *plan.ids);
     faiss_free(root, &importing->owner);
     return code;

@@ -93,7 +93,7 @@ static int number_rows(struct lists *lists, uint64_t n, kith_error *err) {
     struct faiss_plan *plan = lists->plan;
     struct mem_account *owner = &plan->importing->owner;
     uint64_t nlist = lists->ivf->nlist;
-    if (plan->refine || plan->map)
+    if (plan->refine || plan->map) /* which ask by row number */
         return FAIL_AT(err, KITH_EUNSUPPORTED, plan->core->at, "ids in lists that %s does not know",
                        plan->map ? "the IDMap" : "Refine");
     lists->start = mem_new(owner, nlist * sizeof *lists->start);

@@ -230,6 +230,14 @@ static int model_rabitq(struct storage *storage, const struct faiss_node *node, 
     return KITH_OK;
 }
 
+/* Nothing can be coded by what was never trained: a damaged file. */
+static int untrained(struct storage *storage, const struct faiss_node *node, kith_error *err) {
+    storage->plain = true;
+    if (storage->n == 0) return KITH_OK;
+    return FAIL_AT(err, KITH_ECORRUPT, node->at, "%s: %llu rows, coded by what was never trained",
+                   faiss_kind_name(node->kind), (unsigned long long)storage->n);
+}
+
 static int finish_rabitq(struct storage *storage, const struct faiss_node *node, kith_error *err) {
     storage->kind = STORAGE_RABITQ;
     storage->rabitq = &node->rabitq;
@@ -239,6 +247,7 @@ static int finish_rabitq(struct storage *storage, const struct faiss_node *node,
         return FAIL_AT(err, KITH_EUNSUPPORTED, node->at,
                        "RaBitQ of %u bits by %s: Kith has 1 to 8 bits, by L2 and inner product",
                        storage->bits, faiss_metric_name(node->rabitq.metric));
+    if (!node->is_trained && storage->n > 0) return untrained(storage, node, err);
     return model_rabitq(storage, node, err);
 }
 
@@ -261,6 +270,7 @@ static enum storage_kind kind_of_sq(const struct faiss_sq *sq, uint32_t *bits) {
 static int finish_pq(struct storage *storage, const struct faiss_node *node, kith_error *err) {
     storage->kind = STORAGE_PQ;
     storage->pq = &node->pq;
+    if (node->pq.centroids.n == 0) return untrained(storage, node, err);
     storage->bits = node->pq.nbits <= 4 ? 4 : 8;
     if (node->kind == FAISS_PQ_FAST || node->kind == FAISS_IVF_PQ_FAST) {
         storage->block = node->kind == FAISS_PQ_FAST ? (uint32_t)node->fast.bbs
@@ -293,7 +303,8 @@ int storage_of_node(struct storage *out, const struct faiss_node *node, bool pla
         out->kind = kind_of_sq(&node->sq, &out->bits);
         /* Kith's lists hold halves and bytes of whole vectors alone. */
         if (lists && node->ivf.by_residual && out->kind != STORAGE_SQ) out->plain = true;
-        return out->kind == STORAGE_SQ && node->sq.trained.n > 0 ? model_sq(out, err) : KITH_OK;
+        if (out->kind != STORAGE_SQ) return KITH_OK;
+        return node->sq.trained.n > 0 ? model_sq(out, err) : untrained(out, node, err);
     case FAISS_RABITQ:
     case FAISS_IVF_RABITQ: return finish_rabitq(out, node, err);
     default:

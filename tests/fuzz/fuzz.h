@@ -21,6 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Open the bytes as an index file, by reading and by mapping, and use whatever opens (exercise.c). */
 void fuzz_exercise(const uint8_t *bytes, size_t size);
+/* Use an index: searches of all kinds, and, but for maps, changes. */
+struct kith_index;
+void fuzz_use(struct kith_index *index, int mode);
 
 /* An index file of these sections (container.c): "TAG " u32 length bytes, as often as they come; what is
  * past the end is missing. *size is its length; freed by free. */
