@@ -32,6 +32,10 @@ static const struct golden {
     {"hnsw-u8-l2", "HNSW6,SQ8", KITH_METRIC_L2, 1, 0},
     {"hnsw-sq8-refine-cosine", "HNSW6,SQ8,Refine", KITH_METRIC_COSINE, 0, 0},
     {"hnsw-sqfp16-ip", "HNSW6,SQfp16", KITH_METRIC_IP, 0, 0},
+    {"pca-refine-l2-churned", "PCA7,Flat,Refine", KITH_METRIC_L2, 0, 1},
+    {"pca-rotated-cosine", "PCAR6,Flat", KITH_METRIC_COSINE, 0, 0},
+    {"hadamard-hnsw-ip", "HR,HNSW6", KITH_METRIC_IP, 0, 0},
+    {"opq-l2norm-ip-churned", "OPQ5,L2norm,Pad12,Flat", KITH_METRIC_IP, 0, 1},
 };
 enum { N_GOLDEN = sizeof golden / sizeof *golden };
 
@@ -52,6 +56,7 @@ static kith_index *make(const struct golden *kind) {
     make_rows(kind->bytes, N + 20, rows);
     for (int i = 0; i < N + 20; i++) ids[i] = (int64_t)1000 * ((i * 37) % (N + 20)) + 5;
     assert_int_equal(kith_index_new(&index, DIM, kind->metric, kind->spec, NULL, &err), KITH_OK);
+    assert_int_equal(kith_index_train(index, N, rows, NULL, &err), KITH_OK); /* transforms learn */
     assert_int_equal(kith_index_add(index, N, rows, kind->churned ? ids : NULL, NULL, &err),
                      KITH_OK);
     if (kind->churned) {
