@@ -24,6 +24,11 @@
  *                     bits; 1 or b bits a dimension; signs. Alone, after HNSWm, or in lists (of residuals there).
  *                     SQ4_uniform SQ6_uniform SQ8_uniform: with one range for all dimensions
  *     Auto            chooses by size: Flat below 20,000 rows, else HNSW16,SQ8,Refine
+ *     T,…             transforms before any of these but Auto, at most eight, each followed by a comma: PCAd (principal
+ *                     components; PCAWd whitened, PCARd and PCAWRd rotated after), OPQm and OPQm_d (rotated to suit a
+ *                     product quantizer of m parts), RR and RRd (random rotation), HR (a fast one, to a multiple of 64),
+ *                     L2norm, Padd, Centre. A refinement is then on what was given: OPQ16,IVF256,PQ16x4fs,Refine. Without
+ *                     one, distances are those of the transformed vectors
  * A quantizer without a refinement gives the distances of its codes. IDMap, before or after, says nothing.
  * Rows whose values are all integers in 0..255 are kept as u8 in place of floats and SQ8, without loss. */
 #ifndef KITH_INDEX_H
@@ -160,10 +165,12 @@ KITH_API void kith_index_free(kith_index *index);
 KITH_API int kith_index_add(kith_index *index, size_t n, const float *rows, const int64_t *ids,
                             const kith_work *work, kith_error *err);
 
-/* Learn what the index needs before it codes rows: an index of inverted lists its centres and codes. Without this call it
- * learns from its own rows, once it has 16 a list; until then it scans them. Others need no training, and return at once.
+/* Learn what the index needs before it codes rows: an index of inverted lists its centres and codes, transforms that learn
+ * (PCA, OPQ, Centre) their maps. Without this call it learns from its own rows, lists once they have 16 a list, transforms
+ * once they are 4,096 and four a dimension; until then it scans them. Others need no training, and return at once.
  * Called again, it learns anew: from what is given, or with n = 0 from its own rows. Lists also learn anew by themselves,
- * inside the add or update after which they no longer fit their rows (docs/limits.md); the number of lists stays.
+ * inside the add or update after which they no longer fit their rows (docs/limits.md); the number of lists stays. Transforms
+ * learn anew where originals are kept; else only what is behind them does.
  *   Shape    rows[n][dim] f32, like the rows that will be added; at least as many as there are lists (256 a list are
  *            looked at). Rows that the index already has are coded; where no originals are kept, from their codes.
  *   Threads  as kith_index_add; searches go on, with the lists as they were.
