@@ -1,5 +1,5 @@
-/* kith convert: from one format of vectors to another. */
-#include "cli.h"
+/* kith convert: from one format of vectors to another, and from one engine's index to another's. */
+#include "convert_index.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +9,16 @@
 enum { KEY_TYPE = KEY_OWN, KEY_NORMALIZE, KEY_FIRST, KEY_ROWS };
 
 static const struct argp_option options[] = {
-    {"to", KEY_TO, "FORMAT", 0, "Write FORMAT (default: the ending of OUT tells)", 1},
+    {"to", KEY_TO, "FORMAT", 0,
+     "Write FORMAT (default: the ending of OUT tells); of an index: kith or faiss", 1},
     {"type", KEY_TYPE, "TYPE", 0,
      "npy: elements of f32, f16, f64, u8, i8, u16, i16, u32, i32, u64 or i64 (default: as in IN)",
      1},
     {"normalize", KEY_NORMALIZE, NULL, 0, "Scale each row to length 1", 2},
     {"skip", KEY_FIRST, "N", 0, "Leave out the first N rows", 2},
     {"rows", KEY_ROWS, "N", 0, "Take at most N rows", 2},
+    {"metric", 'm', "METRIC", 0, "hnswlib: what its distances are; the file does not tell", 3},
+    OPTION_THREADS,
     OPTION_FROM,
     OPTION_JSON,
     {0}};
@@ -24,6 +27,7 @@ typedef struct arguments {
     shared_options shared;
     const char *names[2];
     write_options write;
+    index_target to;
     size_t skip, rows;
     bool normalize;
 } arguments;
@@ -32,6 +36,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     arguments *a = state->input;
     switch (key) {
     case KEY_TO:
+        a->to = index_target_parse(arg);
+        if (a->to != INDEX_TO_NOTHING) return 0;
         a->write.format = format_parse(arg);
         if (a->write.format == FORMAT_AUTO)
             argp_error(state, "--to: \"%s\" is no format that kith knows", arg);
@@ -58,8 +64,10 @@ static const struct argp argp = {
     .parser = parse,
     .help_filter = help_filter,
     .args_doc = "IN OUT",
-    .doc = "Write the vectors of IN to OUT in another format. What the format "
-           "cannot hold exactly as whole numbers is refused, not rounded."};
+    .doc =
+        "Write the vectors of IN to OUT in another format. What the format "
+        "cannot hold exactly as whole numbers is refused, not rounded. An index of FAISS, hnswlib "
+        "or usearch becomes one of Kith, and one of Kith one of FAISS."};
 
 /* A view of the rows that were asked for. */
 static int slice(const arguments *a, const vectors *all, vectors *part, failure *f) {
@@ -85,6 +93,10 @@ static int run(int argc, char **argv) {
     vectors part = {0};
     float *scaled = NULL;
     int code;
+    if (index_is_converted(a.names[0], a.to)) {
+        const index_conversion c = {a.names[0], a.names[1], a.to, &a.shared};
+        return failure_exit(&f, convert_index(&c, &f));
+    }
     TRY_DONE(failure_about(&f, a.names[0], vectors_read(&all, a.names[0], &a.shared.read, &f.err)));
     TRY_DONE(slice(&a, &all, &part, &f));
     if (!a.write.typed && !a.normalize) { /* npy keeps the type of elements */
@@ -119,4 +131,5 @@ done:
     return failure_exit(&f, code);
 }
 
-const command cmd_convert = {"convert", "write vectors in another format", run};
+const command cmd_convert = {"convert",
+                             "write vectors in another format, indexes as another engine's", run};

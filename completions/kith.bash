@@ -22,7 +22,8 @@ _kith() {
         case $before in
             -m | --metric) words='l2 euclid ip cosine l1' ;;
             -i | --index) words='Auto Flat Flat,SQ8 HNSW16 HNSW32 HNSW16,SQ8 HNSW16,SQ8,Refine HNSW16,SQfp16 IVF1024,Flat IVF1024,SQ8,Refine PCA64,HNSW16,SQ8,Refine OPQ16,IVF1024,PQ16x4fs,Refine' ;;
-            --from | --to) words=$formats ;;
+            --from) words=$formats ;;
+            --to) words="$formats kith faiss" ;;
             --type) words='f32 f16 f64 u8 i8 u16 i16 u32 i32 u64 i64' ;;
             --kind) words='gaussian clusters sphere uniform integral' ;;
             --sweep) words='ef=16:512 nprobe=1:256' ;;

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "convert/export.h"
 #include "index/ivf.h"
+#include "index/pretransform.h"
 
 /* ---- memory --------------------------------------------------------------------------------------- */
 
@@ -94,8 +95,8 @@ static int put_ids(struct exporting *exporting, struct faiss_node **root, kith_e
     return KITH_OK;
 }
 
-static int put_normalise(struct exporting *exporting, struct faiss_node **root, kith_error *err) {
-    struct faiss_node *node;
+int export_normalised(struct exporting *exporting, struct faiss_node **root, kith_error *err) {
+    struct faiss_node *node = NULL;
     if (exporting->metric != KITH_METRIC_COSINE) return KITH_OK;
     TRY(export_node(exporting, FAISS_PRE_TRANSFORM, &node, err));
     node->chain = export_new(exporting, 1, sizeof *node->chain);
@@ -123,7 +124,7 @@ static void name_family(kith_conversion *what, const struct faiss_node *node) {
 /* ---- rows ----------------------------------------------------------------------------------------- */
 
 /* Live rows, where each stands, and ids where they are not that. */
-static int list_rows(struct exporting *exporting, kith_error *err) {
+int export_list_rows(struct exporting *exporting, kith_error *err) {
     const struct rows *rows = &exporting->index->rows;
     uint32_t used = atomic_load_explicit(&rows->n, memory_order_acquire), n = 0;
     bool in_order = true;
@@ -148,22 +149,25 @@ static int list_rows(struct exporting *exporting, kith_error *err) {
 
 /* ---- the door ------------------------------------------------------------------------------------- */
 
-static int make_tree(struct exporting *exporting, struct faiss_node **root, kith_error *err) {
+int export_core(struct exporting *exporting, struct faiss_node **out, bool *has_ids,
+                kith_error *err) {
     const struct kith_index *index = exporting->index;
+    if (index->ops == &graph_ops) return export_graph(exporting, out, err);
+    if (index->ops == &ivf_ops && ivf_model_of(ivf_of(index)))
+        return export_lists(exporting, out, has_ids, err);
+    if (index->ops != &flat_ops) tell(exporting->what, "training: not done yet, written as rows");
+    return export_flat(exporting, out, err);
+}
+
+static int make_tree(struct exporting *exporting, struct faiss_node **root, kith_error *err) {
     bool has_ids = false;
-    TRY(list_rows(exporting, err));
-    if (index->ops == &graph_ops)
-        TRY(export_graph(exporting, root, err));
-    else if (index->ops == &ivf_ops && ivf_model_of(ivf_of(index)))
-        TRY(export_lists(exporting, root, &has_ids, err));
-    else if (index->ops == &flat_ops || index->ops == &ivf_ops)
-        TRY(export_flat(exporting, root, err));
-    else
-        return FAIL(err, KITH_EUNSUPPORTED, "a %s index is not written as a FAISS file",
-                    index->ops->kind);
-    if (index->ops == &ivf_ops && !ivf_model_of(ivf_of(index)))
-        tell(exporting->what, "lists: not trained yet, written as rows");
-    TRY(put_normalise(exporting, root, err));
+    if (index_pre_chain(exporting->index)) {
+        TRY(export_wrapped(exporting, root, &has_ids, err));
+    } else {
+        TRY(export_list_rows(exporting, err));
+        TRY(export_core(exporting, root, &has_ids, err));
+        TRY(export_normalised(exporting, root, err));
+    }
     return has_ids ? KITH_OK : put_ids(exporting, root, err);
 }
 

@@ -24,6 +24,7 @@ struct exporting {
     uint32_t *row;   /* [n] row numbers */
     uint32_t *place; /* by row number: its place, or ROW_NONE */
     int64_t *ids;    /* [n], or NULL where they are 0 to n - 1 */
+    bool by_place;   /* labels are places: something around asks by them */
 };
 
 /* Zeroed memory, freed with the exporting; NULL when memory is short. */
@@ -66,6 +67,16 @@ int export_rows(struct exporting *exporting, const struct code *code, const stru
 int export_graph(struct exporting *exporting, struct faiss_node **out, kith_error *err);
 int export_lists(struct exporting *exporting, struct faiss_node **out, bool *has_ids,
                  kith_error *err);
+/* Transforms around an inner index, whose rows these become. */
+int export_wrapped(struct exporting *exporting, struct faiss_node **out, bool *has_ids,
+                   kith_error *err);
+/* Rows, a graph or lists: what an index is without ids and what is around. */
+int export_core(struct exporting *exporting, struct faiss_node **out, bool *has_ids,
+                kith_error *err);
+/* Which rows there are, and their ids. */
+int export_list_rows(struct exporting *exporting, kith_error *err);
+/* L2norm around a node, where the metric is cosine. */
+int export_normalised(struct exporting *exporting, struct faiss_node **root, kith_error *err);
 /* A node that refines another by the store's originals. */
 int export_refined(struct exporting *exporting, struct faiss_node *base, struct faiss_node **out,
                    kith_error *err);

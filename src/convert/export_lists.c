@@ -180,14 +180,14 @@ int export_lists(struct exporting *exporting, struct faiss_node **out, bool *has
     struct listing listing = {.exporting = exporting,
                               .ivf = ivf,
                               .model = ivf_model_of(ivf),
-                              .by_place = ivf->refine,
+                              .by_place = ivf->refine || exporting->by_place,
                               .centre = export_new(exporting, exporting->dim, sizeof(float))};
     if (!listing.centre) return FAIL(err, KITH_ENOMEM, "no memory for a centre");
     TRY(ivf->lone ? export_codes(&listing, out, err) : export_ivf(&listing, out, err));
     if (listing.model->code.quantizer && !ivf->refine)
         tell(exporting->what,
              "distances: FAISS's are those of the codes, Kith's may be estimates of them");
-    *has_ids = !ivf->lone && !ivf->refine;
+    *has_ids = !ivf->lone && !listing.by_place;
     bool coded = listing.model->code.quantizer != NULL && !listing.store;
     return ivf->refine && coded ? export_refined(exporting, *out, out, err) : KITH_OK;
 }
