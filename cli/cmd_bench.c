@@ -20,6 +20,7 @@ enum {
     KEY_JSON_OUT,
     KEY_EF_CONSTRUCTION,
     KEY_ALPHA,
+    KEY_BALANCE,
     KEY_SEED
 };
 
@@ -43,6 +44,8 @@ static const struct argp_option options[] = {
     {"ef-construction", KEY_EF_CONSTRUCTION, "N", 0,
      "Graph: pool size while inserting (default: 128)", 30},
     {"alpha", KEY_ALPHA, "X", 0, "Graph: slack of the pruning rule, 1 to 2 (default: 1.1)", 30},
+    {"balance", KEY_BALANCE, "X", 0,
+     "Lists: while learning at most 1 + X times the mean (default: as they fall)", 30},
     {"seed", KEY_SEED, "S", 0, "Seed of all that is drawn by chance (default: 42)", 30},
     {"json", KEY_JSON_OUT, "OUT", 0, "Write JSON to OUT; - writes it instead of the table", 90},
     {"html", KEY_HTML, "OUT", 0, "Draw recall against QPS as a page to OUT", 90},
@@ -176,6 +179,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_ALPHA:
         a->index.alpha = (float)argument_number(state, "--alpha", arg, 1.0, 2.0);
+        return 0;
+    case KEY_BALANCE:
+        a->index.balance = (float)argument_number(state, "--balance", arg, 0.0, 1000.0);
         return 0;
     case KEY_SEED: a->index.seed = argument_count(state, "--seed", arg, 0, UINT64_MAX); return 0;
     case KEY_JSON_OUT: a->json = arg; return 0;

@@ -12,6 +12,7 @@
 enum {
     KEY_EF_CONSTRUCTION = KEY_OWN,
     KEY_ALPHA,
+    KEY_BALANCE,
     KEY_SEED,
     KEY_IDS,
     KEY_MEMORY_LIMIT,
@@ -27,6 +28,8 @@ static const struct argp_option options[] = {
     {"ef-construction", KEY_EF_CONSTRUCTION, "N", 0,
      "Graph: pool size while inserting (default: 128)", 12},
     {"alpha", KEY_ALPHA, "X", 0, "Graph: slack of the pruning rule, 1 to 2 (default: 1.1)", 12},
+    {"balance", KEY_BALANCE, "X", 0,
+     "Lists: while learning at most 1 + X times the mean (default: as they fall)", 12},
     {"seed", KEY_SEED, "S", 0, "Seed of all that is drawn by chance (default: 42)", 12},
     {"calibrate", KEY_CALIBRATE, NULL, 0,
      "Measure what recall each effort gives, for `kith search --recall'", 13},
@@ -58,6 +61,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         return 0;
     case KEY_ALPHA:
         a->index.alpha = (float)argument_number(state, "--alpha", arg, 1.0, 2.0);
+        return 0;
+    case KEY_BALANCE:
+        a->index.balance = (float)argument_number(state, "--balance", arg, 0.0, 1000.0);
         return 0;
     case KEY_SEED: a->index.seed = argument_count(state, "--seed", arg, 0, UINT64_MAX); return 0;
     case KEY_CALIBRATE: a->calibrate = true; return 0;

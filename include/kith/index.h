@@ -65,9 +65,12 @@ typedef struct kith_index_options {
         memory_limit; /* bytes; 0: none. A call that would need more answers KITH_ENOMEM with the numbers, and
                                * changes nothing. Counted is all that the index holds, and what its adds, training and
                                * searches take for a while (docs/limits.md); not stored in files */
+    float
+        balance; /* inverted lists: while centres are learnt no list has more than 1 + balance times the mean; rows then
+                    * go to the nearest centre all the same. Evener lists, evener latency (0: as lists fall) */
 } kith_index_options;
 #define KITH_INDEX_OPTIONS_INIT \
-    { (uint32_t)sizeof(kith_index_options), 0u, 0.0f, 42u, 0u }
+    { (uint32_t)sizeof(kith_index_options), 0u, 0.0f, 42u, 0u, 0.0f }
 
 /* How work on many rows is done. */
 typedef struct kith_work {

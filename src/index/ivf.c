@@ -4,6 +4,8 @@
 
 int index_new_ivf(struct kith_index **out, const struct index_spec *spec,
                   const kith_index_options *options, kith_error *err) {
+    if (!ivf_balance_is_valid(options->balance))
+        return FAIL(err, KITH_EINVAL, "balance %g, must be 0 to 1000", (double)options->balance);
     struct ivf *ivf = mem_new(NULL, sizeof *ivf);
     if (!ivf) return FAIL(err, KITH_ENOMEM, "no memory for an index");
     ivf->index.ops = &ivf_ops;

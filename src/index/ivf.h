@@ -112,6 +112,8 @@ static inline struct ivf_list *ivf_list_of(const struct ivf_model *model, uint32
     return atomic_load_explicit(&model->list[list], memory_order_acquire);
 }
 
+static inline bool ivf_balance_is_valid(float balance) { return balance >= 0 && balance <= 1000; }
+
 /* Where a row's list is written. */
 static inline _Atomic uint32_t *ivf_place(const struct ivf *ivf, uint32_t row) {
     return (_Atomic uint32_t *)(void *)segs_at(&ivf->list_of, row);

@@ -2,7 +2,7 @@
  * LROW, LCOD, LIOF.
  *
  * IVFM: u32 nlist, u32 state, u32 plain code kind or that a quantizer codes, u32 bytes of a code, u64 rows trained on; how worn
- * lists are (ivf_wear.c): f64 loss, f64 imbalance, f64 rows written, f64 sum of their losses, u32 rows since the last look, u32 0.
+ * lists are (ivf_wear.c): f64 loss, f64 imbalance, f64 rows written, f64 sum of their losses, u32 rows since the last look; f32 balance.
  * CENT: nlist x dim f32. QNTZ: the quantizer's model. LSTN: u32 rows a list. LROW: their numbers, list by list. LCOD: their
  * codes, list by list, each list at a multiple of 64 and chunk behind chunk. LIOF: u32 a row, its list.
  * A map borrows row numbers and codes, so that opening costs by lists and chunks, not by rows; row numbers are looked at
@@ -26,7 +26,8 @@ struct meta {
     uint32_t nlist, state, kind, row_bytes;
     uint64_t trained_n;
     double loss, imbalance, n_written, written; /* struct ivf_wear */
-    uint32_t n_recent, zero;
+    uint32_t n_recent;
+    float balance;
 };
 /* WHOLE: codes are of whole vectors, not of residuals; EXACT: they are scored exactly, and not kept in blocks. */
 enum { STATE_TRAINED = 1, STATE_WHOLE = 2, STATE_EXACT = 4, STATE_ALL = 7 };
@@ -98,7 +99,7 @@ static void put_wear(const struct ivf_wear *wear, struct meta *meta) {
 int ivf_save(const struct kith_index *index, struct file_sections *out, kith_error *err) {
     const struct ivf *ivf = ivf_of(index);
     const struct ivf_model *model = ivf_model_of(ivf);
-    struct meta meta = {.nlist = ivf->nlist};
+    struct meta meta = {.nlist = ivf->nlist, .balance = index->options.balance};
     if (model) {
         const struct ivf_code *code = &model->code;
         meta.state = STATE_TRAINED;
@@ -134,6 +135,8 @@ static int read_meta(const struct ivf *ivf, const struct index_file *file, struc
         return FAIL(err, KITH_ECORRUPT,
                     "section IVFM tells of %" PRIu32 " lists, the description of %" PRIu32,
                     meta->nlist, ivf->nlist);
+    if (!ivf_balance_is_valid(meta->balance))
+        return FAIL(err, KITH_ECORRUPT, "section IVFM tells of balance %g", (double)meta->balance);
     return KITH_OK;
 }
 
@@ -228,6 +231,7 @@ int ivf_load(struct kith_index *index, const struct index_file *file, kith_error
     struct ivf_code how;
     struct ivf_model *model;
     TRY(read_meta(ivf, file, &meta, err));
+    index->options.balance = meta.balance;
     if (!meta.state && store_is_bare(rows_store(&index->rows)))
         return FAIL(err, KITH_ECORRUPT, "the index is not trained, and its rows have no vectors");
     if (!meta.state) return KITH_OK;

@@ -117,6 +117,7 @@ static int learn_centres(const struct ivf *ivf, const struct coded_rows *coded, 
         .n_iterations = N_ITERATIONS,
         .max_rows_per_centroid = rows_a_list(ivf->nlist),
         .spherical = ivf_coarse_metric(ivf->index.rows.config.metric) == KITH_METRIC_IP,
+        .balance = (double)ivf->index.options.balance,
         .seed = ivf->index.options.seed,
         .threads = work->threads};
     if (!coded->x->read && !ivf_code_scales(coded->code))

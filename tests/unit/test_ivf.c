@@ -1,5 +1,6 @@
 /* Inverted lists: exact until they are trained, the same answers one by one and in batches, k results under any filter, no
  * tombstones, the same file at any number of threads; and codes of quantizers in graphs and lists. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -319,6 +320,39 @@ static kith_index *open_bytes(const void *bytes, size_t n, int mode, int want) {
     return index;
 }
 
+/* Evener lists where that was asked for, also of what is learnt after the file was opened. */
+static void test_balance(void **state) {
+    static const float bad[] = {-0.1f, 1001, NAN, INFINITY};
+    kith_index_options options = KITH_INDEX_OPTIONS_INIT;
+    kith_index *index = make("IVF32,SQ8", KITH_METRIC_L2), *opened;
+    kith_index_stats fallen, even;
+    kith_error err;
+    size_t n;
+    (void)state;
+    kith_index_stats_get(index, &fallen);
+    kith_index_free(index);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        options.balance = bad[i];
+        assert_int_equal(kith_index_new(&index, DIM, KITH_METRIC_L2, "IVF32,SQ8", &options, &err),
+                         KITH_EINVAL);
+        assert_non_null(strstr(err.text, "balance"));
+    }
+    options.balance = 0.1f;
+    assert_int_equal(kith_index_new(&index, DIM, KITH_METRIC_L2, "IVF32,SQ8", &options, &err),
+                     KITH_OK);
+    assert_int_equal(kith_index_add(index, ROWS, rows.x, NULL, NULL, &err), KITH_OK);
+    kith_index_stats_get(index, &even);
+    assert_true(even.largest_list < fallen.largest_list);
+    uint8_t *bytes = file_of(index, &n);
+    opened = open_bytes(bytes, n, KITH_OPEN_READ, KITH_OK);
+    assert_int_equal(kith_index_train(opened, 0, NULL, NULL, &err), KITH_OK);
+    kith_index_stats_get(opened, &even);
+    assert_true(even.largest_list < fallen.largest_list);
+    kith_index_free(opened);
+    kith_index_free(index);
+    free(bytes);
+}
+
 /* A file has the graph over the centres: opened either way it answers the same; damaged, it is mended. */
 static void test_graphs_over_centres_are_kept(void **state) {
     kith_index *index = make("IVF32_HNSW8,SQ8", KITH_METRIC_L2), *opened;
@@ -395,6 +429,7 @@ int main(void) {
         cmocka_unit_test(test_filters_cost_no_results),
         cmocka_unit_test(test_replacing_all_leaves_nothing_behind),
         cmocka_unit_test(test_threads_make_the_same_file),
+        cmocka_unit_test(test_balance),
         cmocka_unit_test(test_graphs_over_centres_are_kept),
         cmocka_unit_test(test_graphs_over_quantizers),
     };
