@@ -94,7 +94,12 @@ static void advise(const void *bytes, size_t n, int advice) {
     if (n) madvise((void *)from, (uintptr_t)bytes + n - from, advice);
 }
 
-void file_map_scatter(const void *bytes, size_t n) { advise(bytes, n, MADV_RANDOM); }
+void file_map_scatter(const void *bytes, size_t n) {
+    advise(bytes, n, MADV_RANDOM);
+#ifdef MADV_NOHUGEPAGE
+    advise(bytes, n, MADV_NOHUGEPAGE);
+#endif
+}
 
 void file_map_fetch(const void *bytes, size_t n) { advise(bytes, n, MADV_WILLNEED); }
 

@@ -12,7 +12,7 @@
 #define MAGIC        "KITHIDX\n"
 #define ALIGN        64u
 #define SECTIONS_MAX 64u
-#define PIECE_BYTES  ((size_t)4 << 20) /* of a section that is gone through: what a copy has twice */
+#define PIECE_BYTES  ((size_t)1 << 20) /* of a section that is gone through: what a copy has twice */
 #define SMALL_BYTES  ((size_t)64 << 10) /* sections up to this are verified by every open */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,

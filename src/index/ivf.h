@@ -212,6 +212,9 @@ struct ivf_lesson {
     const struct kmeans_rows *x, *placed;
     const struct ivf_model *old;
 };
+/* Rows that this looks at: of each list for centres, and of all for a quantizer. */
+uint32_t ivf_rows_a_list(uint32_t nlist);
+size_t ivf_rows_to_learn(const struct quantizer *quantizer);
 int ivf_model_train(struct ivf_model **out, const struct ivf *ivf, const struct ivf_lesson *lesson,
                     const kith_work *work, kith_error *err);
 
@@ -245,6 +248,8 @@ int ivf_wear_learn(struct ivf_model *model, const struct ivf *ivf, const struct 
 /* Count n rows that ivf_place_rows just placed, beside n_live others, and look at the lists if it is time: whether they are
  * to be learnt anew. */
 bool ivf_is_worn(const struct ivf *ivf, size_t n, uint32_t n_live);
+/* n rows, all there are, were placed in lists that had learnt from others; the sum of their losses. */
+void ivf_wear_fill(struct ivf_model *model, double losses, uint32_t n);
 
 /* ---- operations ---------------------------------------------------------------------------------- */
 

@@ -105,7 +105,7 @@ static void keep_part(void *context, uint32_t worker, size_t begin, size_t end) 
 }
 
 /* Of a list: few lists learn from more rows each, which costs them little. */
-static uint32_t rows_a_list(uint32_t nlist) {
+uint32_t ivf_rows_a_list(uint32_t nlist) {
     return nlist < TRAIN_ROWS / ROWS_A_LIST ? (TRAIN_ROWS + nlist - 1) / nlist : ROWS_A_LIST;
 }
 
@@ -115,7 +115,7 @@ static int learn_centres(const struct ivf *ivf, const struct coded_rows *coded, 
     const struct kmeans_options options = {
         .n_clusters = ivf->nlist,
         .n_iterations = N_ITERATIONS,
-        .max_rows_per_centroid = rows_a_list(ivf->nlist),
+        .max_rows_per_centroid = ivf_rows_a_list(ivf->nlist),
         .spherical = ivf_coarse_metric(ivf->index.rows.config.metric) == KITH_METRIC_IP,
         .balance = (double)ivf->index.options.balance,
         .seed = ivf->index.options.seed,
@@ -176,7 +176,7 @@ static void read_sampled(void *context, uint32_t worker, size_t begin, size_t en
 }
 
 /* A parameter is learnt from some hundred rows: ranges of dimensions, 16 centroids a part, or 256. */
-static size_t rows_to_learn(const struct quantizer *quantizer) {
+size_t ivf_rows_to_learn(const struct quantizer *quantizer) {
     bool many = quantizer->spec.kind == QUANT_PQ && quantizer->spec.bits == 8;
     return many ? 4 * TRAIN_ROWS : TRAIN_ROWS;
 }
@@ -188,7 +188,7 @@ static int learn_code(struct ivf_model *model, const struct kmeans_rows *coded,
     const size_t block = ivf_coarse_block(&model->coarse, 1);
     const uint32_t threads = work->threads > THREAD_MAX ? THREAD_MAX : work->threads;
     size_t n = TRAIN_BYTES / row_bytes;
-    const size_t most = rows_to_learn(model->code.quantizer);
+    const size_t most = ivf_rows_to_learn(model->code.quantizer);
     n = n < TRAIN_ROWS_MIN ? TRAIN_ROWS_MIN : n > most ? most : n;
     n = n < coded->n ? n : coded->n;
     struct sampled sampled = {.model = model, .coded = coded, .n = n};

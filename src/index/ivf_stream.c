@@ -110,6 +110,7 @@ static int place_all(struct ivf *ivf, struct ivf_model *model, struct rows_strea
         mem_free(owner, row, bytes);
         return FAIL(err, KITH_ENOMEM, "no memory for the lists of %" PRIu64 " rows", n);
     }
+    double losses = 0;
     int code = KITH_OK;
     for (uint64_t first = 0; first < n; first += stream->block) {
         struct kmeans_rows x = {.dim = stream->from->dim, .values = stream->x};
@@ -118,8 +119,10 @@ static int place_all(struct ivf *ivf, struct ivf_model *model, struct rows_strea
         TRY_DONE(rows_stream_read(stream, first, x.n, err));
         TRY_DONE(ivf_place_rows(ivf, model, &x, row, stream->work, err));
         TRY_DONE(spill_run(ivf->spill, model, owner, err));
+        losses += model->wear.placed;
         if (stream->work->progress) stream->work->progress(stream->work->context, first + x.n, n);
     }
+    ivf_wear_fill(model, losses, (uint32_t)n);
 done:
     mem_free(owner, row, bytes);
     return code;

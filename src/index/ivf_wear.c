@@ -120,6 +120,13 @@ static double excess(const struct ivf_wear *wear, double n_live) {
     return (wear->written / (wear->n_written * wear->loss) - 1) * share;
 }
 
+/* As ivf_is_worn leaves it after the first write, which is never judged. */
+void ivf_wear_fill(struct ivf_model *model, double losses, uint32_t n) {
+    model->wear.written = losses;
+    model->wear.n_written = n;
+    model->wear.n_recent = n;
+}
+
 /* Codes are made from codes, and those are not near enough to what they are of. */
 static bool loses(const struct ivf *ivf, const struct ivf_model *model) {
     const struct quantizer_spec *spec = &ivf->quantizer;

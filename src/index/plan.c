@@ -25,9 +25,7 @@
 #define BLOCK_SHARE   4u  /* of a limit, at most: the rest is the sample\'s, or the codes\' */
 #define SAMPLE_BYTES  ((uint64_t)64 << 20) /* of a store's codes: rows_store.c */
 #define SAMPLE_MIN    1024u
-#define LIST_SAMPLE   256u /* rows a list that are worth learning from; k-means looks at no more */
-#define LIST_LEAST    32u  /* below this, centres are too poor to be of use */
-#define CODE_SAMPLE   65536u
+#define LIST_LEAST    32u /* below this, centres are too poor to be of use */
 #define CODE_LEAST    4096u
 #define KMEANS_ROW    160u                             /* and a byte a dimension: kmeans.h */
 #define KMEANS_KEPT   64u                              /* up to this dimension rows are copied */
@@ -109,18 +107,21 @@ static int plan_lists(struct estimate *e, const struct ivf *ivf, kith_error *err
     struct ivf_code code;
     TRY(ivf_code_init(&code, ivf, false, err));
     uint64_t row = code_row(&code), nlist = ivf->nlist, coarse = coarse_bytes(e, ivf);
-    bool learns = code.quantizer != NULL;
+    uint64_t by_centres = nlist * ivf_rows_a_list(ivf->nlist), by_code = 0;
+    uint64_t least = nlist > 1 ? nlist * LIST_LEAST : 0;
+    if (code.quantizer) by_code = ivf_rows_to_learn(code.quantizer);
+    if (code.quantizer && least < CODE_LEAST) least = CODE_LEAST;
+    bool scales = ivf_code_scales(&code);
     ivf_code_deinit(&code, (struct mem_account *)(uintptr_t)&ivf->index.mem);
-    uint64_t sample = nlist > 1 ? nlist * LIST_SAMPLE : 0,
-             least = nlist > 1 ? nlist * LIST_LEAST : 0;
-    if (learns && sample < CODE_SAMPLE) sample = CODE_SAMPLE;
-    if (learns && least < CODE_LEAST) least = CODE_LEAST;
+    uint64_t sample = by_code > by_centres ? by_code : by_centres;
     e->sample = (uint32_t)(sample < e->n ? sample : e->n);
-    e->least_sample = (uint32_t)(least < e->n ? least : e->n);
+    e->least_sample = (uint32_t)(least < e->sample ? least : e->sample);
 
     uint64_t scratch = e->threads * (((uint64_t)1 << 20) + 2 * IVF_CHUNK * floats(e) + 384 * nlist);
-    uint64_t kmeans = e->dim + KMEANS_ROW + (e->dim <= KMEANS_KEPT ? floats(e) : 0);
-    uint64_t learn = learns && floats(e) > kmeans ? floats(e) : kmeans;
+    uint64_t copies = (e->dim <= KMEANS_KEPT) + (uint64_t)scales;
+    uint64_t centres = (e->dim + KMEANS_ROW + copies * floats(e)) * by_centres / sample;
+    uint64_t learn = floats(e) * by_code / sample;
+    learn = learn > centres ? learn : centres; /* one after the other */
     uint64_t keeps = ivf->refine ? e->walk : 0;
     uint64_t chunks =
         e->n / IVF_CHUNK * CHUNK_BYTES + nlist * (sizeof(struct ivf_list) + CHUNK_BYTES);
@@ -138,7 +139,7 @@ static int plan_lists(struct estimate *e, const struct ivf *ivf, kith_error *err
     e->held = e->n * (row + 8) + marks(e, 3) + chunks + coarse;
     e->mapped = e->n * keeps;
     /* the caller's rows and the store's, with what learning takes, or lists and placing */
-    uint64_t learnt = learns ? (e->n < CODE_SAMPLE ? e->n : CODE_SAMPLE) * floats(e) : 0;
+    uint64_t learnt = e->sample * learn;
     uint64_t placed = e->n * 12 + e->held;
     e->add = e->n * (2 * floats(e) + 4) + (learnt > placed ? learnt : placed);
     return KITH_OK;

@@ -9,6 +9,8 @@
 #include "base/thread.h"
 #include "index/rows_store.h"
 
+#define FETCHED_MOST 256u /* originals that stay mapped */
+
 static void init_locks(struct rows *rows) {
     thread_rwlock_init(&rows->layout);
     pthread_mutex_init(&rows->ids_lock, NULL);
@@ -162,9 +164,15 @@ int rows_release(struct rows *rows, size_t n, const uint32_t *row, kith_error *e
     return KITH_OK;
 }
 
+/* A page that is touched brings those around it that the system has in its cache, so that now and then all are let go. */
 void rows_fetch(const struct rows *rows, const uint8_t *const *at, size_t n) {
     if (!rows->fetches) return;
-    size_t bytes = store_exact_code(rows_store(rows))->stride;
+    const struct segs *originals = store_exact_rows(rows_store(rows));
+    _Atomic uint64_t *fetched = &((struct rows *)(uintptr_t)rows)->n_fetched;
+    uint64_t before = atomic_fetch_add_explicit(fetched, n, memory_order_relaxed);
+    if (before / FETCHED_MOST != (before + n) / FETCHED_MOST)
+        file_map_drop(originals->base, segs_borrowed_bytes(originals));
+    size_t bytes = originals->stride;
     for (size_t i = 0; i < n; i++) file_map_fetch(at[i], bytes);
 }
 
@@ -198,11 +206,11 @@ void rows_stats(const struct rows *rows, kith_index_stats *stats) {
     put_component(stats, "ids", segs_bytes(&rows->id_of) + id_map_bytes(&rows->ids) + sorted);
     put_component(stats, "marks",
                   segs_bytes(&rows->live) + segs_bytes(&rows->held) + segs_bytes(&rows->freed));
-    pthread_mutex_unlock(lock);
     stats->mapped_bytes +=
         segs_borrowed_bytes(&store->walk_rows) + segs_borrowed_bytes(&store->orig_rows) +
         segs_borrowed_bytes(&store->err_of) + segs_borrowed_bytes(&rows->id_of) + sorted +
         segs_borrowed_bytes(&rows->live) + segs_borrowed_bytes(&rows->freed);
+    pthread_mutex_unlock(lock);
     epoch_leave(epoch, slot);
 }
 

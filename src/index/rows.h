@@ -98,6 +98,7 @@ struct rows {
     _Atomic uint32_t n_clipped; /* rows outside its ranges that were added since */
     bool read_only;
     bool fetches; /* originals lie in a map: those that are scored next are asked for first */
+    _Atomic uint64_t n_fetched;
     _Atomic(struct scan_scratch *) scan; /* scan.c's, freed by scan_deinit */
     struct rows_stream
         *stream; /* while a file is built from rows that are not held; rows_stream.h */
