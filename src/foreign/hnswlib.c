@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "foreign/bytes.h"
+#include "foreign/links.h"
 
 enum {
     HEAD_BYTES = 96,
@@ -111,31 +112,24 @@ static int find_upper(struct hnswlib_view *view, size_t n, kith_error *err) {
     return KITH_OK;
 }
 
-static int check_links(const struct hnswlib_view *view, uint64_t row, int32_t level,
-                       kith_error *err) {
-    uint32_t n;
-    const uint8_t *links = hnswlib_links(view, row, level, &n);
-    int64_t at = links - view->bytes;
-    if (n > (level == 0 ? view->M0 : view->M))
-        return FAIL_AT(err, KITH_ECORRUPT, at, "byte %lld: row %llu has %u links on level %d",
-                       (long long)at, (unsigned long long)row, n, level);
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t to = bytes_u32(links + 4 * (size_t)i);
-        if (to >= view->n || hnswlib_level(view, to) < level)
-            return FAIL_AT(err, KITH_ECORRUPT, at + 4 * (int64_t)i,
-                           "byte %lld: row %llu leads to row %u on level %d, where it is not",
-                           (long long)at + 4 * (int64_t)i, (unsigned long long)row, to, level);
-    }
-    return KITH_OK;
+static int32_t level_of(const void *view, uint64_t row) { return hnswlib_level(view, row); }
+
+static const uint8_t *links_of(const void *view, uint64_t row, int32_t level, uint32_t *n) {
+    return hnswlib_links(view, row, level, n);
 }
 
 static int check_graph(const struct hnswlib_view *view, kith_error *err) {
+    const struct foreign_links graph = {.view = view,
+                                        .bytes = view->bytes,
+                                        .n = view->n,
+                                        .most0 = view->M0,
+                                        .most = view->M,
+                                        .level = level_of,
+                                        .links = links_of};
     if (view->n > 0 && hnswlib_level(view, view->entry) != view->max_level)
         return FAIL_AT(err, KITH_ECORRUPT, 52, "byte 52: the entry, row %u, is on level %d, not %d",
                        view->entry, hnswlib_level(view, view->entry), view->max_level);
-    for (uint64_t row = 0; row < view->n; row++)
-        for (int32_t level = 0; level <= hnswlib_level(view, row); level++)
-            TRY(check_links(view, row, level, err));
+    for (uint64_t row = 0; row < view->n; row++) TRY(foreign_check_row(&graph, row, err));
     return KITH_OK;
 }
 

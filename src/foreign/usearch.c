@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "foreign/bytes.h"
+#include "foreign/links.h"
 
 enum {
     HEAD_BYTES = 64,
@@ -186,33 +187,27 @@ static int find_nodes(struct usearch_view *view, uint64_t at, size_t n, kith_err
     return KITH_OK;
 }
 
-static int check_links(const struct usearch_view *view, uint64_t row, int32_t level,
-                       kith_error *err) {
-    uint32_t n;
-    const uint8_t *links = usearch_links(view, row, level, &n);
-    int64_t at = links - view->bytes;
-    if (n > (level == 0 ? view->M0 : view->M))
-        return FAIL_AT(err, KITH_ECORRUPT, at, "byte %lld: row %llu has %u links on level %d",
-                       (long long)at, (unsigned long long)row, n, level);
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t to = bytes_u32(links + 4 * (size_t)i);
-        if (to >= view->n || usearch_level(view, to) < level)
-            return FAIL_AT(err, KITH_ECORRUPT, at + 4 * (int64_t)i,
-                           "byte %lld: row %llu leads to row %u on level %d, where it is not",
-                           (long long)at + 4 * (int64_t)i, (unsigned long long)row, to, level);
-    }
-    return KITH_OK;
+static int32_t level_of(const void *view, uint64_t row) { return usearch_level(view, row); }
+
+static const uint8_t *links_of(const void *view, uint64_t row, int32_t level, uint32_t *n) {
+    return usearch_links(view, row, level, n);
 }
 
 static int check_graph(const struct usearch_view *view, kith_error *err) {
+    const struct foreign_links graph = {.view = view,
+                                        .bytes = view->bytes,
+                                        .n = view->n,
+                                        .most0 = view->M0,
+                                        .most = view->M,
+                                        .level = level_of,
+                                        .links = links_of};
     uint64_t n_deleted = 0;
     if (view->n > 0 && usearch_level(view, view->entry) != view->max_level)
         return FAIL(err, KITH_ECORRUPT, "the entry, row %u, is on level %d, not %d", view->entry,
                     usearch_level(view, view->entry), view->max_level);
     for (uint64_t row = 0; row < view->n; row++) {
         n_deleted += usearch_deleted(view, row);
-        for (int32_t level = 0; level <= usearch_level(view, row); level++)
-            TRY(check_links(view, row, level, err));
+        TRY(foreign_check_row(&graph, row, err));
     }
     if (n_deleted != view->n_deleted)
         return FAIL(err, KITH_ECORRUPT, "%llu rows deleted, %llu wanted",
