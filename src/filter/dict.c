@@ -94,7 +94,7 @@ static bool grow_entries(struct dict *dict) {
 }
 
 static bool grow_keys(struct dict *dict, size_t more) {
-    if (dict->keys_capacity - dict->keys_n >= more) return true;
+    if (dict->keys && dict->keys_capacity - dict->keys_n >= more) return true;
     size_t capacity = dict->keys_capacity + dict->keys_capacity / 2 + more + 64;
     void *keys = mem_resize(dict->owner, dict->keys, dict->keys_capacity, capacity);
     if (!keys) return false;

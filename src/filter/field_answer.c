@@ -143,16 +143,37 @@ static enum inside box_in_box(const struct geo_box *box, const struct geo_bounds
     return across && b->south > box->bottom_right.lat && b->north < box->top_left.lat ? ALL : PART;
 }
 
-/* No place of the node is farther from its middle than the way along a meridian and then along the widest parallel. */
+/* By the triangle inequality, through the sphere; the slack is far above what rounding may do. */
 static enum inside box_in_circle(const struct geo_circle *circle, const struct geo_bounds *b) {
-    const double metres = 111195.1, slack = 1e-6; /* a degree, rounded up; error of the formula */
+    const double slack = 1e-9;
     struct geo_point middle = {(b->west + b->east) / 2, (b->south + b->north) / 2};
-    double flattest = b->south <= 0 && b->north >= 0 ? 0 : fmin(fabs(b->south), fabs(b->north));
-    double reach = metres * ((b->north - b->south) / 2 +
-                             cos(flattest * 0.017453292519943295) * (b->east - b->west) / 2);
-    double distance = geo_distance(circle->centre, middle);
-    if (distance - reach > circle->radius * (1 + slack) + slack) return NONE;
-    return distance + reach < circle->radius * (1 - slack) - slack ? ALL : PART;
+    double chord = geo_chord(circle, middle), reach = geo_bounds_reach(b) + slack;
+    if (chord - reach > circle->chord) return NONE;
+    return chord + reach < circle->chord ? ALL : PART;
+}
+
+/* Places of one node against a circle. Its cosines lie between two, so that x and x - x^3 / 6 for sin x bound the haversine without
+ * a sine; the law decides what they leave open. */
+static void or_circle(const struct run_main *main, const struct geo_circle *circle, size_t node,
+                      uint64_t *bits) {
+    const double half = 0.017453292519943295 / 2, slack = 1e-9;
+    const struct geo_bounds *b = &main->boxes[node];
+    double low = cos(b->south * 2 * half), high = cos(b->north * 2 * half);
+    double least = circle->cos_lat * fmin(low, high);
+    double most = circle->cos_lat * (b->south <= 0 && b->north >= 0 ? 1 : fmax(low, high));
+    double limit = circle->chord * circle->chord / 4;
+    size_t i, to;
+    run_stretch(main, node, &i, &to);
+    for (; i < to; i++) {
+        struct geo_point p = main->places[i];
+        double u = (p.lat - circle->centre.lat) * half, v = (p.lon - circle->centre.lon) * half;
+        double uu = u * u, vv = v * v;
+        bool inside = uu + most * vv < limit * (1 - slack);
+        if (!inside &&
+            (vv >= 1 || uu * (1 - uu / 3) + least * vv * (1 - vv / 3) <= limit * (1 + slack)))
+            inside = geo_in_circle(circle, p);
+        if (inside) bits_set(bits, main->rows[i]);
+    }
 }
 
 /* Where no edge comes near the box, it is all on one side. */
@@ -193,8 +214,11 @@ static uint64_t or_places(const struct run *run, const struct filter_condition *
     if (node < main->n_leaves)
         return or_places(run, condition, 2 * node, bits) +
                or_places(run, condition, 2 * node + 1, bits);
-    for (size_t i = from; bits && i < to; i++)
-        if (filter_place_fits(condition, main->places[i])) bits_set(bits, main->rows[i]);
+    if (bits && condition->kind == FILTER_CIRCLE)
+        or_circle(main, &condition->circle, node, bits);
+    else
+        for (size_t i = from; bits && i < to; i++)
+            if (filter_place_fits(condition, main->places[i])) bits_set(bits, main->rows[i]);
     return (to - from) / 2;
 }
 

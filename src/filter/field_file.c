@@ -204,7 +204,7 @@ static int get_blocks(struct source *s, struct posting *posting, uint32_t n_bloc
     posting->capacity = n_blocks;
     for (uint32_t i = 0; i < n_blocks; i++) {
         struct posting_block *block = &posting->blocks[i];
-        uint32_t n, form;
+        uint32_t n = 0, form = 0;
         TRY(get_u32(s, &block->high));
         TRY(get_u32(s, &n));
         TRY(get_u32(s, &form));
@@ -220,7 +220,7 @@ static int get_blocks(struct source *s, struct posting *posting, uint32_t n_bloc
 }
 
 static int get_posting(struct source *s, struct posting *posting) {
-    uint32_t n, n_blocks;
+    uint32_t n = 0, n_blocks = 0;
     TRY(get_u32(s, &n));
     TRY(get_u32(s, &n_blocks));
     if (n_blocks == 0) return get_rows(s, posting, n);
@@ -240,7 +240,7 @@ static bool key_fits(enum field_type type, struct json_text key) {
 
 static int get_dict(struct source *s) {
     struct field *field = s->field;
-    uint32_t n, key_n;
+    uint32_t n = 0, key_n = 0;
     TRY(get_u32(s, &n));
     for (uint32_t i = 0; i < n; i++) {
         struct posting rows = {0};
@@ -284,7 +284,7 @@ static int get_entries(struct source *s, struct run_entry *entries, size_t n) {
 static int get_run(struct source *s) {
     struct field *field = s->field;
     size_t each = field->run.has_places ? 28 : 12;
-    uint64_t n;
+    uint64_t n = 0;
     TRY(get_u64(s, &n));
     if (n > (s->n - s->at) / each) return corrupt(s, "more entries than bytes");
     struct run_entry *entries = mem_new(&field->account, n * sizeof *entries);
@@ -304,7 +304,7 @@ static int get_all(struct source *s) {
 }
 
 static int check_head(struct source *s) {
-    uint32_t version, crc;
+    uint32_t version = 0, crc = 0;
     char found[4];
     if (s->n < HEAD_BYTES || memcmp(s->bytes, magic, sizeof magic) != 0)
         return FAIL_AT(s->err, KITH_EFORMAT, 0, "not a field index");
@@ -322,8 +322,8 @@ static int check_head(struct source *s) {
 int field_load(struct field **out, const uint8_t *bytes, size_t n, struct mem_account *owner,
                kith_error *err) {
     struct source s = {.bytes = bytes, .n = n, .err = err};
-    uint32_t type;
-    uint64_t n_rows, path_n;
+    uint32_t type = 0;
+    uint64_t n_rows = 0, path_n = 0;
     TRY(check_head(&s));
     TRY(get_u32(&s, &type));
     TRY(get_u64(&s, &n_rows));

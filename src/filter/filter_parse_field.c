@@ -203,12 +203,13 @@ static int read_circle(struct filter_reader *r, const struct crumb *at,
     struct crumb radius;
     struct number number;
     TRY(crumb_is_object(r, at));
+    struct geo_point centre = {0};
     condition->kind = FILTER_CIRCLE;
-    TRY(read_named_place(r, at, "center", &condition->circle.centre));
+    TRY(read_named_place(r, at, "center", &centre));
     if (!crumb_get(at, "radius", &radius)) return crumb_refuse(r, at, "radius is missing");
     if (!number_of(&number, radius.value) || !(json_double(radius.value) >= 0))
         return crumb_refuse(r, &radius, "metres are wanted, not negative");
-    condition->circle.radius = json_double(radius.value);
+    condition->circle = geo_circle_of(centre, json_double(radius.value));
     return KITH_OK;
 }
 

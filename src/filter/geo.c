@@ -26,14 +26,24 @@ bool geo_in_box(const struct geo_box *box, struct geo_point p) {
     return between && p.lat > box->bottom_right.lat && p.lat < box->top_left.lat;
 }
 
-double geo_distance(struct geo_point a, struct geo_point b) {
+/* The square of half the chord; the haversine of the angle. */
+static double haversine(struct geo_point a, double cos_lat, struct geo_point b) {
     double u = sin((b.lat - a.lat) * degree / 2), v = sin((b.lon - a.lon) * degree / 2);
-    double h = u * u + cos(a.lat * degree) * cos(b.lat * degree) * v * v;
-    return 2 * earth * asin(sqrt(h < 1 ? h : 1));
+    return u * u + cos_lat * cos(b.lat * degree) * v * v;
+}
+
+struct geo_circle geo_circle_of(struct geo_point centre, double metres) {
+    double angle = metres / earth;
+    double chord = angle < 3.141592653589793 ? 2 * sin(angle / 2) : 3; /* 3: more than any */
+    return (struct geo_circle){centre, cos(centre.lat * degree), chord};
 }
 
 bool geo_in_circle(const struct geo_circle *circle, struct geo_point p) {
-    return geo_distance(circle->centre, p) < circle->radius;
+    return 4 * haversine(circle->centre, circle->cos_lat, p) < circle->chord * circle->chord;
+}
+
+double geo_chord(const struct geo_circle *circle, struct geo_point p) {
+    return 2 * sqrt(haversine(circle->centre, circle->cos_lat, p));
 }
 
 enum side { OUTSIDE, INSIDE, ON_EDGE };
@@ -58,19 +68,6 @@ bool geo_in_polygon(const struct geo_polygon *polygon, struct geo_point p) {
     return true;
 }
 
-/* Half the width of a circle on the sphere is asin(sin(angle) / cos(lat)); over a pole it has all longitudes. */
-struct geo_bounds geo_circle_bounds(const struct geo_circle *circle) {
-    double angle = circle->radius / earth * (1 + 1e-9) + 1e-12, high = angle / degree;
-    struct geo_point c = circle->centre;
-    struct geo_bounds bounds = {-180, 180, c.lat - high, c.lat + high};
-    if (bounds.south > -90 && bounds.north < 90) {
-        double wide = asin(fmin(1, sin(angle) / cos(c.lat * degree))) / degree + 1e-9;
-        bounds.west = c.lon - wide;
-        bounds.east = c.lon + wide;
-    }
-    return bounds;
-}
-
 struct geo_bounds geo_ring_bounds(const struct geo_ring *ring) {
     struct geo_bounds bounds = {INFINITY, -INFINITY, INFINITY, -INFINITY};
     for (size_t i = 0; i < ring->n; i++) {
@@ -80,4 +77,12 @@ struct geo_bounds geo_ring_bounds(const struct geo_ring *ring) {
         bounds.north = fmax(bounds.north, ring->points[i].lat);
     }
     return bounds;
+}
+
+/* The haversine formula again, with x for sin x, and the widest parallel for both. */
+double geo_bounds_reach(const struct geo_bounds *b) {
+    double flattest = b->south <= 0 && b->north >= 0 ? 0 : fmin(fabs(b->south), fabs(b->north));
+    double u = (b->north - b->south) * degree / 2;
+    double v = (b->east - b->west) * degree / 2 * cos(flattest * degree);
+    return sqrt(u * u + v * v);
 }

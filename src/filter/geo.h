@@ -24,13 +24,16 @@ struct geo_box {
 };
 bool geo_in_box(const struct geo_box *box, struct geo_point p);
 
-/* Nearer than the radius on a sphere of 6,371,008.8 m. */
+/* Nearer than the radius on a sphere of 6,371,008.8 m. Lengths through the sphere, of radius 1, stand for those along it: they
+ * grow together, and need no arc sine. */
 struct geo_circle {
     struct geo_point centre;
-    double radius;
+    double cos_lat, chord; /* of the centre; of the radius */
 };
+struct geo_circle geo_circle_of(struct geo_point centre, double metres);
 bool geo_in_circle(const struct geo_circle *circle, struct geo_point p);
-double geo_distance(struct geo_point a, struct geo_point b);
+/* From the centre to p. */
+double geo_chord(const struct geo_circle *circle, struct geo_point p);
 
 /* Rings as in the plane of lon and lat, closed; the first is the outside, the others are holes. Edges are outside. */
 struct geo_ring {
@@ -43,12 +46,11 @@ struct geo_polygon {
 };
 bool geo_in_polygon(const struct geo_polygon *polygon, struct geo_point p);
 
-/* A box in the plane, edges included, that holds the circle; it may leave -180..180, and both poles are in it where they are
- * in the circle. */
 struct geo_bounds {
     double west, east, south, north;
 };
-struct geo_bounds geo_circle_bounds(const struct geo_circle *circle);
 struct geo_bounds geo_ring_bounds(const struct geo_ring *ring);
+/* No place within the bounds is farther from their middle, through the sphere of radius 1. */
+double geo_bounds_reach(const struct geo_bounds *bounds);
 
 #endif

@@ -153,7 +153,7 @@ static void test_places(void **state) {
             if (condition.kind == FILTER_BOX)
                 condition.box = (struct geo_box){a, b};
             else if (condition.kind == FILTER_CIRCLE)
-                condition.circle = (struct geo_circle){a, exp(share() * 17)};
+                condition.circle = geo_circle_of(a, exp(share() * 17));
             else
                 condition.polygon = (struct geo_polygon){1, &ring};
             expect_answer(field, &condition);

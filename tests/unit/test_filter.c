@@ -300,27 +300,28 @@ static void test_numbers(void **state) {
 
 static void test_geo(void **state) {
     (void)state;
-    struct geo_point berlin = {13.405, 52.52}, paris = {2.3522, 48.8566};
-    double metres = geo_distance(berlin, paris);
-    assert_true(metres > 877000 && metres < 878500);
-    assert_true(geo_distance(berlin, berlin) == 0);
-    /* whatever is in a circle is in its box */
+    struct geo_point berlin = {13.405, 52.52}, paris = {2.3522, 48.8566},
+                     antipode = {-166.595, -52.52};
+    struct geo_circle near = geo_circle_of(berlin, 877000), far = geo_circle_of(berlin, 878500);
+    assert_true(!geo_in_circle(&near, paris) && geo_in_circle(&far, paris));
+    near = geo_circle_of(berlin, 0), far = geo_circle_of(berlin, 20015200);
+    assert_true(!geo_in_circle(&near, berlin) && geo_in_circle(&far, antipode));
+    /* whatever is within bounds is within their reach */
     uint64_t seed = 5;
     for (int i = 0; i < 20000; i++) {
-        double draw[5];
-        for (int j = 0; j < 5; j++) {
+        double draw[6];
+        for (int j = 0; j < 6; j++) {
             seed = seed * 6364136223846793005u + 1442695040888963407u;
             draw[j] = (double)(seed >> 11) * 0x1p-53;
         }
-        struct geo_circle circle = {{draw[0] * 360 - 180, draw[1] * 180 - 90}, exp(draw[2] * 17)};
-        struct geo_point p = {draw[3] * 360 - 180, draw[4] * 180 - 90};
-        if (!geo_in_circle(&circle, p)) continue;
-        struct geo_bounds b = geo_circle_bounds(&circle);
-        bool inside = p.lat >= b.south && p.lat <= b.north &&
-                      ((p.lon >= b.west && p.lon <= b.east) ||
-                       (p.lon - 360 >= b.west && p.lon - 360 <= b.east) ||
-                       (p.lon + 360 >= b.west && p.lon + 360 <= b.east));
-        if (!inside) fail_msg("circle %d", i);
+        struct geo_bounds b = {draw[0] * 360 - 180, 0, draw[1] * 180 - 90, 0};
+        b.east = b.west + (180 - b.west) * draw[2] * draw[2];
+        b.north = b.south + (90 - b.south) * draw[3] * draw[3];
+        struct geo_circle middle =
+            geo_circle_of((struct geo_point){(b.west + b.east) / 2, (b.south + b.north) / 2}, 1);
+        struct geo_point p = {b.west + (b.east - b.west) * draw[4],
+                              b.south + (b.north - b.south) * draw[5]};
+        assert_true(geo_chord(&middle, p) <= geo_bounds_reach(&b) + 1e-12);
     }
 }
 
