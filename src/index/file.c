@@ -180,7 +180,8 @@ bool index_file_is_original(const struct index_file *file, uint32_t tag) {
     tag &= ~0x20202020u;
     return tag == FILE_TAG_ORIGINALS ||
            (tag == FILE_TAG_WALK &&
-            find_section(file, tag_of(FILE_TAG_LISTS, inside || file->nested, false), &entry));
+            (find_section(file, tag_of(FILE_TAG_LISTS, inside || file->nested, false), &entry) ||
+             (!inside && !file->nested && find_section(file, FILE_TAG_TRANSFORMS, &entry))));
 }
 
 void index_file_copied(const struct index_file *file, const void *bytes, size_t n) {

@@ -51,13 +51,15 @@ struct index_file {
 int index_file_section(const struct index_file *file, uint32_t tag, size_t want_bytes,
                        const void **bytes, size_t *n, kith_error *err);
 bool index_file_has(const struct index_file *file, uint32_t tag);
-/* Whether a section holds what only re-ranking reads: originals apart from codes, and rows beside lists. */
+/* Whether a section holds what only re-ranking reads: originals apart from codes, and rows beside lists or before
+ * transforms. */
 bool index_file_is_original(const struct index_file *file, uint32_t tag);
 /* A section's bytes have been copied: the map's pages leave memory. For any but KITH_OPEN_MAP. */
 void index_file_copied(const struct index_file *file, const void *bytes, size_t n);
-#define FILE_TAG_ORIGINALS FILE_TAG('O', 'R', 'I', 'G')
-#define FILE_TAG_WALK      FILE_TAG('W', 'A', 'L', 'K')
-#define FILE_TAG_LISTS     FILE_TAG('I', 'V', 'F', 'M')
+#define FILE_TAG_ORIGINALS  FILE_TAG('O', 'R', 'I', 'G')
+#define FILE_TAG_WALK       FILE_TAG('W', 'A', 'L', 'K')
+#define FILE_TAG_LISTS      FILE_TAG('I', 'V', 'F', 'M')
+#define FILE_TAG_TRANSFORMS FILE_TAG('T', 'R', 'N', 'S')
 /* Fill a segmented array (initialised, empty) with the n elements of a section: borrowed when mapped, else copied. */
 int index_file_segs(const struct index_file *file, uint32_t tag, struct segs *segs, uint32_t n,
                     struct mem_account *owner, kith_error *err);

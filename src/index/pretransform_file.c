@@ -6,15 +6,13 @@
 #include "index/file.h"
 #include "index/pretransform.h"
 
-#define TAG_CHAIN FILE_TAG('T', 'R', 'N', 'S')
-
 static int save_chain(const struct transform_chain *chain, struct file_sections *out,
                       kith_error *err) {
     size_t bytes = transform_chain_bytes(chain);
     uint8_t *written = mem_new(NULL, bytes);
     if (!written) return FAIL(err, KITH_ENOMEM, "no memory for transforms of %zu bytes", bytes);
     transform_chain_write(chain, written);
-    int code = file_sections_put(out, TAG_CHAIN, written, bytes, err);
+    int code = file_sections_put(out, FILE_TAG_TRANSFORMS, written, bytes, err);
     mem_free(NULL, written, bytes);
     return code;
 }
@@ -54,7 +52,7 @@ static int load_chain(struct pre *pre, struct pre_model *model, const struct ind
                       kith_error *err) {
     const void *bytes;
     size_t n;
-    TRY(index_file_section(file, TAG_CHAIN, SIZE_MAX, &bytes, &n, err));
+    TRY(index_file_section(file, FILE_TAG_TRANSFORMS, SIZE_MAX, &bytes, &n, err));
     TRY(transform_chain_read(&model->chain, bytes, n, &pre->index.mem, err));
     if (chain_fits(pre, &model->chain)) return KITH_OK;
     return FAIL(err, KITH_ECORRUPT, "section TRNS holds other transforms than \"%s\" tells of",
@@ -76,7 +74,7 @@ static int load_inner(struct pre *pre, struct pre_model *model, const struct ind
 int pre_load(struct kith_index *index, const struct index_file *file, kith_error *err) {
     struct pre *pre = pre_of(index);
     bool bare = store_is_bare(rows_store(&index->rows));
-    if (!index_file_has(file, TAG_CHAIN))
+    if (!index_file_has(file, FILE_TAG_TRANSFORMS))
         return bare || !pre_learns(pre)
                    ? FAIL(err, KITH_ECORRUPT, "section TRNS is missing, and rows have no vectors")
                    : KITH_OK;
