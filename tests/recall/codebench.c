@@ -1,6 +1,10 @@
 /* codebench: what each code keeps of real vectors. Makes the tables of docs/codes.md.
  *
- *   codebench [-s SET] [-c CODE] [-q QUERIES] [-t THREADS]       only sets, codes whose name contains the word
+ *   codebench [-s SET] [-c CODE] [-x TRANSFORMS] [-q QUERIES] [-t THREADS]
+ *
+ * -s and -c: only sets, codes whose name contains the word. -x: codes of transformed vectors, as in -x PCA64 or
+ * -x OPQ49,L2norm; truth and refinement stay those of the vectors themselves, bytes are of a transformed one, and the
+ * relative error is of it too. Under cosine the transforms are those of inner products.
  *
  * For each set of vectors and each code: bytes a vector; compression, against f32; relative error, the sum of |x - x~|^2
  * over that of |x|^2; and recall@10 of a whole scan by codes: by the estimates alone, by the exact scores of the best 100
@@ -18,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/thread.h"
+#include "index/pretransform.h"
 #include "kern/kern.h"
 #include "quant/code.h"
 #include "quant/quantizer.h"
@@ -69,15 +74,16 @@ static const struct entry {
 
 static const enum code_kind plain[] = {CODE_F16, CODE_BF16, CODE_SQ8, CODE_U8};
 
-static const char *only_set = "", *only_code = "";
+static const char *only_set = "", *only_code = "", *transforms = NULL;
 static size_t most_queries = 1000;
 static uint32_t threads = 1;
 
 /* One set, read, and one code of it: a quantizer or a plain code. */
 struct bench {
     struct vectors base, queries;
-    kith_metric metric; /* of the arithmetic: L2 or IP */
-    float *kth;         /* a query: its K-th true distance */
+    struct vectors coded, asked; /* the same as they are coded: transformed, or just the same */
+    kith_metric metric;          /* of the arithmetic: L2 or IP */
+    float *kth;                  /* a query: its K-th true distance */
     struct quantizer *quantizer;
     struct code *code;
     uint8_t *codes;
@@ -196,10 +202,10 @@ static void find_truth(void *context, uint32_t worker, size_t begin, size_t end)
 static void encode_rows(void *context, uint32_t worker, size_t begin, size_t end) {
     (void)worker;
     const struct bench *b = context;
-    const size_t dim = b->base.dim;
+    const size_t dim = b->coded.dim;
     float *decoded = must(malloc(dim * sizeof(float)));
     for (size_t i = begin; i < end; i++) {
-        const float *x = vectors_at(&b->base, i);
+        const float *x = vectors_at(&b->coded, i);
         uint8_t *code = b->codes + i * b->stride;
         if (b->quantizer) {
             b->quantizer->ops->encode(b->quantizer, 1, x, NULL, code, NULL);
@@ -255,10 +261,11 @@ static void search_one(struct scoring *s, size_t q) {
     struct hit hits[POOL];
     float scores[CHUNK];
     double ns = 0;
+    const float *asked = vectors_at(&b->asked, q);
     if (s->of_quantizer)
-        b->quantizer->ops->set_query(s->of_quantizer, query);
+        b->quantizer->ops->set_query(s->of_quantizer, asked);
     else
-        scorer_set_query(&s->of_code, query);
+        scorer_set_query(&s->of_code, asked);
     for (size_t at = 0, n; at < b->base.n; at += n) {
         n = b->base.n - at < CHUNK ? b->base.n - at : CHUNK;
         double from = thread_ns();
@@ -304,18 +311,18 @@ static int compare_doubles(const void *a, const void *b) {
 }
 
 static void measure(struct bench *b, const char *name) {
-    const size_t n = b->base.n, n_q = b->queries.n, dim = b->base.dim;
+    const size_t n = b->base.n, n_q = b->queries.n, dim = b->coded.dim;
     double error = 0, length = 0, found[4] = {0};
     b->codes = must(aligned_alloc(64, (n * b->stride + 127) / 64 * 64));
     thread_for(threads, n, 256, encode_rows, b);
     for (size_t i = 0; i < n; i++) error += b->error[i];
-    for (size_t i = 0; i < n * dim; i++) length += (double)b->base.x[i] * (double)b->base.x[i];
+    for (size_t i = 0; i < n * dim; i++) length += (double)b->coded.x[i] * (double)b->coded.x[i];
     thread_for(threads, n_q, 16, search_queries, b);
     for (size_t q = 0; q < n_q; q++)
         for (int way = 0; way < 4; way++) found[way] += b->found[q][way];
     qsort(b->score_ns, n_q, sizeof *b->score_ns, compare_doubles);
-    printf("| %s | %zu | %.1f | %.2e |", name, b->stride, 4 * (double)dim / (double)b->stride,
-           error / length);
+    printf("| %s | %zu | %.1f | %.2e |", name, b->stride,
+           4 * (double)b->base.dim / (double)b->stride, error / length);
     for (int way = 0; way < 4; way++) printf(" %.4f |", found[way] / (double)(K * n_q));
     printf(" %.1f |\n", b->score_ns[n_q / 2]);
     fflush(stdout);
@@ -324,7 +331,7 @@ static void measure(struct bench *b, const char *name) {
 
 static void measure_quantizer(struct bench *b, const struct entry *entry) {
     const struct quantizer_training how = {.threads = threads};
-    const uint32_t dim = (uint32_t)b->base.dim;
+    const uint32_t dim = (uint32_t)b->coded.dim;
     struct quantizer_spec spec = entry->spec;
     kith_error err;
     if (spec.m) {
@@ -332,7 +339,7 @@ static void measure_quantizer(struct bench *b, const struct entry *entry) {
         while (spec.m > 1 && dim % spec.m) spec.m--;
     }
     if (quantizer_new(&b->quantizer, &spec, b->metric, dim, NULL, &err) != KITH_OK) return;
-    if (b->quantizer->ops->train(b->quantizer, b->base.n, b->base.x, &how, &err) != KITH_OK) {
+    if (b->quantizer->ops->train(b->quantizer, b->coded.n, b->coded.x, &how, &err) != KITH_OK) {
         fprintf(stderr, "codebench: %s: %s\n", entry->name, err.text);
         exit(1);
     }
@@ -346,14 +353,41 @@ static void measure_plain(struct bench *b, enum code_kind kind) {
     struct code code;
     kith_error err;
     if (!strstr(code_kind_name(kind), only_code)) return;
-    if (kind == CODE_U8 && !code_is_integral(b->base.n * b->base.dim, b->base.x)) return;
-    if (code_init(&code, kind, b->metric, (uint32_t)b->base.dim, NULL, &err) != KITH_OK) exit(1);
-    code_train(&code, b->base.n, b->base.x);
+    if (kind == CODE_U8 && !code_is_integral(b->coded.n * b->coded.dim, b->coded.x)) return;
+    if (code_init(&code, kind, b->metric, (uint32_t)b->coded.dim, NULL, &err) != KITH_OK) exit(1);
+    code_train(&code, b->coded.n, b->coded.x);
     b->code = &code;
     b->stride = code.stride;
     measure(b, code_kind_name(kind));
     b->code = NULL;
     code_deinit(&code, NULL);
+}
+
+/* Vectors as an index of the description has them behind its transforms, which learn from the base. */
+static void transform(struct bench *b) {
+    const struct transform_chain *chain;
+    char spec[256];
+    kith_index *index;
+    kith_error err;
+    kith_work work = KITH_WORK_INIT;
+    work.threads = threads;
+    b->coded = b->base;
+    b->asked = b->queries;
+    if (!transforms) return;
+    snprintf(spec, sizeof spec, "%s,Flat", transforms);
+    if (kith_index_new(&index, b->base.dim, b->metric, spec, NULL, &err) != KITH_OK ||
+        kith_index_train(index, b->base.n, b->base.x, &work, &err) != KITH_OK ||
+        (chain = index_pre_chain(index)) == NULL) {
+        fprintf(stderr, "codebench: %s\n", err.text);
+        exit(1);
+    }
+    b->coded = vectors_new(b->base.n, chain->d_out);
+    b->asked = vectors_new(b->queries.n, chain->d_out);
+    float *scratch = must(malloc((transform_chain_scratch(chain, b->base.n) + 1) * sizeof(float)));
+    transform_chain_apply(chain, threads, b->base.n, b->base.x, b->coded.x, scratch);
+    transform_chain_apply(chain, threads, b->queries.n, b->queries.x, b->asked.x, scratch);
+    free(scratch);
+    kith_index_free(index);
 }
 
 static void measure_set(const struct set *set) {
@@ -369,13 +403,15 @@ static void measure_set(const struct set *set) {
         scale_to_one(&b.base);
         scale_to_one(&b.queries);
     }
+    transform(&b);
     b.kth = must(calloc(b.queries.n, sizeof *b.kth));
     b.error = must(calloc(b.base.n, sizeof *b.error));
     b.found = must(calloc(b.queries.n, sizeof *b.found));
     b.score_ns = must(calloc(b.queries.n, sizeof *b.score_ns));
     thread_for(threads, b.queries.n, 4, find_truth, &b);
-    printf("\n### %s: %zu x %zu, %s, %zu queries\n\n", set->name, b.base.n, b.base.dim,
-           b.metric == KITH_METRIC_L2 ? "L2" : "cosine", b.queries.n);
+    printf("\n### %s: %zu x %zu, %s, %zu queries%s%s\n\n", set->name, b.base.n, b.base.dim,
+           b.metric == KITH_METRIC_L2 ? "L2" : "cosine", b.queries.n, transforms ? ", behind " : "",
+           transforms ? transforms : "");
     printf("| code | bytes | of f32 1/ | relative error | estimates | exact scores | refined 4 x "
            "| refined 10 x | ns |\n|---|---|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) measure_plain(&b, plain[i]);
@@ -385,18 +421,25 @@ static void measure_set(const struct set *set) {
     free(b.error);
     free(b.found);
     free(b.score_ns);
+    if (transforms) {
+        vectors_free(&b.coded);
+        vectors_free(&b.asked);
+    }
     vectors_free(&b.base);
     vectors_free(&b.queries);
 }
 
 int main(int argc, char **argv) {
-    for (int c; (c = getopt(argc, argv, "s:c:q:t:")) != -1;) switch (c) {
+    for (int c; (c = getopt(argc, argv, "s:c:x:q:t:")) != -1;) switch (c) {
         case 's': only_set = optarg; break;
         case 'c': only_code = optarg; break;
+        case 'x': transforms = optarg; break;
         case 'q': most_queries = strtoul(optarg, NULL, 10); break;
         case 't': threads = (uint32_t)strtoul(optarg, NULL, 10); break;
         default:
-            fprintf(stderr, "usage: codebench [-s SET] [-c CODE] [-q QUERIES] [-t THREADS]\n");
+            fprintf(
+                stderr,
+                "usage: codebench [-s SET] [-c CODE] [-x TRANSFORMS] [-q QUERIES] [-t THREADS]\n");
             return 2;
         }
     if (most_queries == 0 || threads == 0 || threads > THREAD_MAX) {
