@@ -1,6 +1,7 @@
 /* Kith through its public header, measured by the same loop as its peers.
  *
- * Spec: Kith's own grammar, then options: HNSW32,SQ8,Refine,efc=200,alpha=1.1 | Flat | Flat,SQ8.
+ * Spec: Kith's own grammar, then options: HNSW32,SQ8,Refine,efc=200,alpha=1.1 | Flat | Flat,SQ8 | IVF256,SQ4,Refine,over=4
+ * (over: the oversample of a refinement).
  * Run parameters: ef, oversample, exact. Vectors are given as they are; Kith normalises by itself.
  */
 #include "driver.h"
@@ -50,6 +51,7 @@ static void *build(const struct peer_job *job, const float *rows) {
     options.seed = job->seed;
     work.threads = (uint32_t)job->n_threads;
     peer->params = (kith_search_params)KITH_SEARCH_PARAMS_INIT;
+    peer->params.oversample = strtof(spec_text(job->spec, "over", "0", buf), NULL);
     if (kith_metric_parse(job->metric, &metric, &err) ||
         kith_index_new(&peer->index, job->base.dim, metric, words, &options, &err) ||
         kith_index_add(peer->index, job->base.n_rows, rows, NULL, &work, &err)) {

@@ -79,8 +79,9 @@ static void finish_rows(const struct scorer *scorer, const uint8_t *rows, size_t
         for (size_t i = 0; i < n; i++) dist[i] = -dist[i];
 }
 
-void scorer_exact_list(const struct scorer *scorer, const uint8_t *const *rows, size_t n,
-                       float *dist) {
+/* By the float kernels. */
+static void law_list(const struct scorer *scorer, const uint8_t *const *rows, size_t n,
+                     float *dist) {
     const struct code *code = scorer->code;
     if (code->quantizer) {
         for (size_t i = 0; i < n; i++) dist[i] = scorer_exact_quantized(scorer, rows[i]);
@@ -98,6 +99,17 @@ void scorer_exact_list(const struct scorer *scorer, const uint8_t *const *rows, 
         list(scorer->query, (const void *const *)rows, n, code->dim, dist);
     }
     finish_list(scorer, rows, n, dist);
+}
+
+void scorer_exact_list(const struct scorer *scorer, const uint8_t *const *rows, size_t n,
+                       float *dist) {
+    if (scorer->code->kind != CODE_U8 || scorer->exact_below < 0) {
+        law_list(scorer, rows, n, dist);
+        return;
+    }
+    scorer_list(scorer, rows, n, dist);
+    for (size_t i = 0; i < n; i++)
+        if (!(dist[i] < scorer->exact_below)) law_list(scorer, rows + i, 1, dist + i);
 }
 
 void scorer_exact_rows(const struct scorer *scorer, const uint8_t *rows, size_t n, float *dist) {
