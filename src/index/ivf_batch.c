@@ -8,9 +8,10 @@
 #include "base/clock.h"
 #include "index/ivf_tile.h"
 
-#define BATCH_BYTES ((size_t)32 << 20) /* of scratch, for queries together */
-#define FIRST_SHARE 8u /* one list in so many is read in the first round, at least one */
-#define TILE_MIN    4u /* queries of a list, from which packing it pays */
+#define BATCH_BYTES   ((size_t)32 << 20) /* of scratch, for queries together */
+#define FIRST_SHARE   8u    /* one list in so many is read in the first round, at least one */
+#define PREVIEW_BYTES 8192u /* of rows that a query's ceiling comes from */
+#define TILE_MIN      4u    /* queries of a list, from which packing it pays */
 
 struct batch {
     const struct scan_query *query;
@@ -56,7 +57,7 @@ static void scan_chunk(struct batch *batch, const struct ivf_chunk *chunk,
         tile_scan(&batch->tile, chunk, batch->probe, pair, n);
         return;
     }
-    for (size_t i = 0; i < n; i++) probe_scan(&batch->probe[pair[i].query], chunk, pair[i].base);
+    for (size_t i = 0; i < n; i++) probe_scan(&batch->probe[pair[i].query], chunk, pair[i].centre);
 }
 
 static int scan_round(struct batch *batch, uint32_t from, uint32_t to, kith_error *err) {
@@ -87,10 +88,32 @@ static int find_lists(struct batch *batch, kith_error *err) {
     return KITH_OK;
 }
 
+/* Some rows of its nearest list give each query a ceiling, so that few rows of the lists that come before that one are
+ * hits. They come again in their turn: the heap begins empty. */
+static void find_ceilings(struct batch *batch) {
+    const struct ivf_model *model = batch->common->model;
+    const uint32_t wanted = batch->common->heap.k;
+    const size_t rows = PREVIEW_BYTES / model->code.row_bytes;
+    for (size_t q = 0; q < batch->n; q++) {
+        struct probe *probe = &batch->probe[q];
+        const struct ivf_list *list = ivf_list_of(model, batch->list[q * batch->nprobe]);
+        if (!list || list->n_chunks == 0) continue;
+        struct ivf_chunk some = list->chunk[0];
+        size_t most = rows > 2 * (size_t)wanted ? rows : 2 * (size_t)wanted;
+        some.n = some.n < most ? some.n : (uint32_t)most;
+        probe_scan(probe, &some, batch->dist[q * batch->nprobe]);
+        if (probe->heap.n == wanted) probe->ceiling = heap_limit(&probe->heap);
+        probe->heap.n = 0;
+    }
+}
+
 static int scan_rounds(struct batch *batch, kith_error *err) {
     uint32_t first = (batch->nprobe + FIRST_SHARE - 1) / FIRST_SHARE;
     TRY(find_lists(batch, err));
-    if (batch->tile.bytes) first = batch->nprobe;
+    if (batch->tile.bytes) {
+        first = batch->nprobe;
+        find_ceilings(batch);
+    }
     TRY(scan_round(batch, 0, first, err));
     return first < batch->nprobe ? scan_round(batch, first, batch->nprobe, err) : KITH_OK;
 }

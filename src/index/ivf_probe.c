@@ -59,7 +59,8 @@ void probe_open(struct probe *probe, const struct ivf *ivf, const struct search_
                             .model = ivf_model_of(ivf),
                             .store = rows_store(rows),
                             .n_rows = atomic_load_explicit(&rows->n, memory_order_acquire),
-                            .call = call};
+                            .call = call,
+                            .ceiling = INFINITY};
     probe->refines = probe->model->code.quantizer && ivf->refine;
     probe->heap.k = candidates_of(probe);
 }
@@ -123,7 +124,7 @@ static void scan_quantized(struct probe *probe, const struct ivf_chunk *chunk, f
     const struct quantizer *quantizer = probe->model->code.quantizer;
     struct quantizer_scorer *scorer = (void *)probe->quantized;
     scorer->centre_dist = centre_dist(probe, base);
-    float tau = heap_limit(&probe->heap);
+    float tau = probe_limit(probe);
     if (probe->model->code.blocks)
         quantizer->ops->blocks(scorer, chunk->codes, chunk->n, sum_up(tau, -base), probe->score);
     else
@@ -132,7 +133,7 @@ static void scan_quantized(struct probe *probe, const struct ivf_chunk *chunk, f
         float dist = base + probe->score[i];
         if (!(dist <= tau)) continue;
         probe_offer(probe, chunk->row[i], dist);
-        tau = heap_limit(&probe->heap);
+        tau = probe_limit(probe);
     }
 }
 
@@ -140,7 +141,7 @@ static void scan_quantized(struct probe *probe, const struct ivf_chunk *chunk, f
 static void scan_exact(struct probe *probe, const struct ivf_chunk *chunk, float base) {
     const struct quantizer *quantizer = probe->model->code.quantizer;
     const struct quantizer_scorer *scorer = (const void *)probe->quantized;
-    float tau = heap_limit(&probe->heap);
+    float tau = probe_limit(probe);
     quantizer->ops->rows(scorer, chunk->codes, quantizer->bytes, chunk->n, probe->score);
     for (uint32_t i = 0; i < chunk->n; i++) {
         float room = scorer->slack + 1e-5f * (fabsf(tau) + fabsf(base)); /* roundings */
@@ -149,7 +150,7 @@ static void scan_exact(struct probe *probe, const struct ivf_chunk *chunk, float
             base + quantizer->ops->score(scorer, chunk->codes + i * (size_t)quantizer->bytes);
         if (!(dist <= tau)) continue;
         probe_offer(probe, chunk->row[i], dist);
-        tau = heap_limit(&probe->heap);
+        tau = probe_limit(probe);
     }
 }
 
@@ -157,7 +158,7 @@ static void scan_exact(struct probe *probe, const struct ivf_chunk *chunk, float
 static void scan_plain(struct probe *probe, const struct ivf_chunk *chunk) {
     const struct scorer *scorer = &probe->plain;
     size_t stride = scorer->code->stride;
-    float tau = heap_limit(&probe->heap);
+    float tau = probe_limit(probe);
     scorer_rows(scorer, chunk->codes, chunk->n, probe->score);
     for (uint32_t i = 0; i < chunk->n; i++) {
         float dist = probe->score[i];
@@ -166,7 +167,7 @@ static void scan_plain(struct probe *probe, const struct ivf_chunk *chunk) {
             dist = scorer_exact_one(scorer, chunk->codes + i * stride);
         if (!(dist <= tau)) continue;
         probe_offer(probe, chunk->row[i], dist);
-        tau = heap_limit(&probe->heap);
+        tau = probe_limit(probe);
     }
 }
 

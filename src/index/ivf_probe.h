@@ -26,6 +26,7 @@ struct probe {
     uint8_t *quantized;    /* struct quantizer_scorer */
     struct scorer exact;   /* originals */
     struct scan_heap heap; /* of ids, or where originals come after, of row numbers */
+    float ceiling; /* so far at most are as many rows as the heap wants; INFINITY: not known */
     bool refines;
     uint64_t n_passed;
     float score[IVF_CHUNK];
@@ -61,6 +62,12 @@ static inline float probe_base(const struct probe *probe, float list_dist) {
     const struct ivf_code *code = &probe->model->code;
     if (code->residual) return list_dist;
     return code->metric == KITH_METRIC_L2 ? probe->x_l2sq : 0;
+}
+
+/* What a row must not exceed to be of use. */
+static inline float probe_limit(const struct probe *probe) {
+    const float limit = heap_limit(&probe->heap);
+    return limit < probe->ceiling ? limit : probe->ceiling;
 }
 
 /* What the estimate of a row within tau by the law does not exceed. */

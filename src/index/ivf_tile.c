@@ -119,12 +119,12 @@ static float limit_of(const struct tile *tile, uint32_t query, float tau, float 
 /* Offer the hits, whose distances are now scores, to the heap. */
 static void offer_hits(struct probe *probe, const struct ivf_chunk *chunk,
                        const struct kern_hit *hits, uint32_t n, float base) {
-    float tau = heap_limit(&probe->heap);
+    float tau = probe_limit(probe);
     for (uint32_t i = 0; i < n; i++) {
         float dist = base + hits[i].dist;
         if (!(dist <= tau)) continue;
         probe_offer(probe, chunk->row[hits[i].row], dist);
-        tau = heap_limit(&probe->heap);
+        tau = probe_limit(probe);
     }
 }
 
@@ -145,7 +145,7 @@ static void offer_plain(struct probe *probe, const struct ivf_chunk *chunk,
                         const struct kern_hit *hits, uint32_t n) {
     const struct scorer *scorer = &probe->plain;
     const size_t stride = scorer->code->stride;
-    float tau = heap_limit(&probe->heap);
+    float tau = probe_limit(probe);
     for (uint32_t i = 0; i < n; i++) {
         float dist = hits[i].dist;
         if (!(dist < scorer->exact_below)) {
@@ -154,7 +154,7 @@ static void offer_plain(struct probe *probe, const struct ivf_chunk *chunk,
         }
         if (!(dist <= tau)) continue;
         probe_offer(probe, chunk->row[hits[i].row], dist);
-        tau = heap_limit(&probe->heap);
+        tau = probe_limit(probe);
     }
 }
 
@@ -187,13 +187,18 @@ static void gather(struct tile *tile, struct group *group) {
     }
 }
 
+static float base_of(const struct probe *probe, float list_dist) {
+    return probe->model->code.quantizer ? probe_base(probe, list_dist) : 0;
+}
+
 /* Limits as the heaps are now; true where one has none. */
 static bool set_limits(const struct tile *tile, struct group *group, const struct probe *probes) {
     bool open = false;
     for (size_t i = 0; i < group->n; i++) {
         const struct tile_pair pair = group->pairs[i];
-        const float base = tile->model->code.residual ? pair.base : 0;
-        group->limit[i] = limit_of(tile, pair.query, heap_limit(&probes[pair.query].heap), base);
+        const struct probe *probe = &probes[pair.query];
+        group->limit[i] =
+            limit_of(tile, pair.query, probe_limit(probe), base_of(probe, pair.centre));
         group->n_hits[i] = 0;
         open |= group->limit[i] == INFINITY;
     }
@@ -203,7 +208,6 @@ static bool set_limits(const struct tile *tile, struct group *group, const struc
 static void scan_group(struct tile *tile, const struct ivf_chunk *chunk, struct group *group,
                        struct probe *probes) {
     const struct kern *kern = kern_get();
-    const bool residual = tile->model->code.residual;
     for (uint32_t row = 0, n; row < chunk->n; row += n) {
         const bool open = set_limits(tile, group, probes);
         n = chunk->n - row;
@@ -223,9 +227,11 @@ static void scan_group(struct tile *tile, const struct ivf_chunk *chunk, struct 
                                        .hits_stride = IVF_CHUNK,
                                        .n_hits = group->n_hits};
         kern->scan_u8s8(&scan);
-        for (size_t i = 0; i < group->n; i++)
-            take_hits(tile, chunk, &probes[group->pairs[i].query], tile->hits + i * IVF_CHUNK,
-                      group->n_hits[i], residual ? group->pairs[i].base : 0);
+        for (size_t i = 0; i < group->n; i++) {
+            struct probe *probe = &probes[group->pairs[i].query];
+            take_hits(tile, chunk, probe, tile->hits + i * IVF_CHUNK, group->n_hits[i],
+                      base_of(probe, group->pairs[i].centre));
+        }
     }
 }
 

@@ -19,10 +19,10 @@ struct tile {
 };
 #define TILE_QUERIES 48u
 
-/* Which of a batch's queries wants a list, and how far its centre is. */
+/* Which of a batch's queries wants a list, and the distance of its centre. */
 struct tile_pair {
     uint32_t query;
-    float base;
+    float centre;
 };
 
 /* Whether lists of this model are read so, for n queries; scratch of so many bytes, 64-byte aligned, is the caller's. */
