@@ -43,7 +43,8 @@ extern "C" {
     X(KITH_ECORRUPT, 20, "data is corrupt", 500, "OSError")                             \
     X(KITH_ESYNTAX, 21, "malformed input", 400, "ValueError")                           \
     X(KITH_EFULL, 22, "the index is full", 507, "OverflowError")                        \
-    X(KITH_ERECALL, 23, "recall cannot be promised", 409, "ValueError")
+    X(KITH_ERECALL, 23, "recall cannot be promised", 409, "ValueError")                 \
+    X(KITH_ELOCKED, 24, "another process has it", 423, "BlockingIOError")
 
 typedef enum kith_code {
 #define KITH_ERROR_ENUM(name, number, text, http, python) name = number,

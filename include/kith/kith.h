@@ -8,6 +8,7 @@
 
 #include <kith/build.h>
 #include <kith/calibrate.h>
+#include <kith/db.h>
 #include <kith/error.h>
 #include <kith/eval.h>
 #include <kith/foreign.h>

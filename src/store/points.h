@@ -175,6 +175,14 @@ struct points_change batch_change(const struct batch *batch);
 /* Forget the changes of batches up to and including seq. */
 int batch_forget_changes(struct batch *batch, uint64_t seq, kith_error *err);
 
+/* For what an owner derives and frees: a stamp taken after the thing was made unreachable has passed when every view that began
+ * before has ended. */
+uint64_t points_stamp(struct points *store);
+bool points_passed(const struct points *store, uint64_t stamp);
+/* The free slots, as a view sees them. */
+int points_free_slots(const struct points_view *view, void (*body)(void *context, uint32_t slot),
+                      void *context, kith_error *err);
+
 /* ---- maintenance -------------------------------------------------------------------------------- */
 
 /* Verify every invariant and checksum that can be seen: KITH_ECORRUPT with the first violation.

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/point_id.h"
 #include "store/inside.h"
 #include "store/record.h"
 
@@ -45,6 +46,8 @@ void points_view_end(struct points_view *view) {
 
 int points_find(const struct points_view *view, const kith_id *id, uint32_t *slot,
                 kith_error *err) {
+    *slot = POINTS_SLOT_NONE;
+    TRY(point_id_check(id, err));
     return id_find(view->store, view->txn, id, slot, err);
 }
 
@@ -135,4 +138,25 @@ int points_change_of(const struct points_view *view, uint64_t seq, struct points
     *out = (struct points_change){at,       at + 4u * count[0], at + 4u * (count[0] + count[1]),
                                   count[0], count[1],           count[2]};
     return KITH_OK;
+}
+
+uint64_t points_stamp(struct points *store) { return epoch_stamp(&store->readers); }
+
+bool points_passed(const struct points *store, uint64_t stamp) {
+    return epoch_passed(&store->readers, stamp);
+}
+
+int points_free_slots(const struct points_view *view, void (*body)(void *context, uint32_t slot),
+                      void *context, kith_error *err) {
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    int said = mdb_cursor_open(view->txn, view->store->free, &cursor);
+    if (said) return lmdb_fail(view->store, said, "read", err);
+    while (!(said = mdb_cursor_get(cursor, &key, &value, MDB_NEXT))) {
+        uint32_t slot;
+        memcpy(&slot, key.mv_data, sizeof slot);
+        body(context, slot);
+    }
+    mdb_cursor_close(cursor);
+    return said == MDB_NOTFOUND ? KITH_OK : lmdb_fail(view->store, said, "read", err);
 }
