@@ -7,6 +7,7 @@
 #include <kith/kith.h>
 
 #include "fuzz.h"
+#include "seeds_field.h"
 
 enum { DIM = 4, ROWS = 40 };
 
@@ -148,5 +149,8 @@ int main(int argc, char **argv) {
     }
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         put(texts[i].target, texts[i].name, texts[i].text, strlen(texts[i].text));
+#ifdef HAVE_DB
+    fuzz_put_fields(put);
+#endif
     return 0;
 }
