@@ -103,7 +103,8 @@ static void law_list(const struct scorer *scorer, const uint8_t *const *rows, si
 
 void scorer_exact_list(const struct scorer *scorer, const uint8_t *const *rows, size_t n,
                        float *dist) {
-    if (scorer->code->kind != CODE_U8 || scorer->exact_below < 0) {
+    const struct code *code = scorer->code;
+    if (code->kind != CODE_U8 || !scorer_is_l2(code) || scorer->exact_below < 0) {
         law_list(scorer, rows, n, dist);
         return;
     }
