@@ -68,8 +68,8 @@ void tile_begin(struct tile *tile, size_t n, uint8_t *memory) {
 
 void tile_set_query(struct tile *tile, size_t i, const struct probe *probe) {
     const struct quantizer *quantizer = tile->model->code.quantizer;
-    int8_t *codes = tile->queries + i * tile->bytes;
     if (tile->bytes == 0) return;
+    int8_t *codes = tile->queries + i * tile->bytes;
     if (quantizer) {
         const struct quantizer_wide wide = quantizer->ops->wide_query(
             (const struct quantizer_scorer *)(const void *)probe->quantized, codes);

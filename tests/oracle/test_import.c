@@ -27,6 +27,8 @@
 #define STEPS    2e-4f /* steps of scalar codes, cut to 16 bits */
 #define TABLES   2e-2f /* tables of 8 bits, of 4 sub-quantisers */
 
+#define TIMES 8
+
 static struct folder ours, theirs;
 
 struct found {
@@ -57,6 +59,24 @@ static void queries_of(const struct folder *folder, const struct want *want, siz
     }
 }
 
+/* Many queries in one call, which lists share, get what each gets alone. */
+static void search_together(const struct want *want, const kith_index *index,
+                            const kith_search_params *params, const float *queries,
+                            const struct found *found) {
+    static float many[TIMES * N_Q * DIM_MAX];
+    int64_t ids[TIMES * N_Q * K];
+    float dists[TIMES * N_Q * K];
+    size_t floats = N_Q * kith_index_dim(index);
+    kith_error err;
+    for (size_t i = 0; i < TIMES; i++) memcpy(many + i * floats, queries, floats * sizeof *many);
+    if (kith_index_search(index, TIMES * N_Q, many, params, ids, dists, &err) != KITH_OK)
+        fail_msg("%s: %s", want->file, err.text);
+    for (size_t i = 0; i < TIMES; i++) {
+        assert_memory_equal(ids + i * N_Q * K, found->ids, sizeof found->ids);
+        assert_memory_equal(dists + i * N_Q * K, found->dists, sizeof found->dists);
+    }
+}
+
 static void search(const struct folder *folder, const struct want *want,
                    const kith_conversion *what, const kith_index *index, struct found *found) {
     float queries[N_Q * DIM_MAX];
@@ -69,6 +89,7 @@ static void search(const struct folder *folder, const struct want *want,
     queries_of(folder, want, kith_index_dim(index), queries);
     if (kith_index_search(index, N_Q, queries, &params, found->ids, found->dists, &err) != KITH_OK)
         fail_msg("%s: %s", want->file, err.text);
+    search_together(want, index, &params, queries, found);
     bool similar = kith_index_metric(index) == KITH_METRIC_IP ||
                    kith_index_metric(index) == KITH_METRIC_COSINE;
     if (similar && strcmp(what->engine, "FAISS") != 0)
