@@ -24,6 +24,7 @@ enum { K = 10, CENTRES = 20, SEED = 42, SEEDS = 3 };
 #define BYTES 1.1
 
 static size_t rounds = 2;
+static bool is_long;
 
 struct life {
     struct vectors rows, queries;
@@ -260,12 +261,12 @@ static void test_glosses(void **state) {
                         .metric = KITH_METRIC_COSINE,
                         .nprobe = 8,
                         .chunk = 100};
-    run(&life, specs, 2);
+    run(&life, specs, is_long ? 2 : 1);
     vectors_free(&all);
 }
 
 static void test_clusters(void **state) {
-    static const char *const specs[] = {"IVF64,SQfp16", "IVF64,RaBitQ,Refine"};
+    static const char *const specs[] = {"IVF64,RaBitQ,Refine", "IVF64,SQfp16"};
     struct vectors all = vectors_clustered(9000, 24, 300, 1.0f, 3);
     struct life life = {.rows = vectors_view(&all, 0, 8000),
                         .queries = vectors_view(&all, 8000, 1000),
@@ -273,7 +274,7 @@ static void test_clusters(void **state) {
                         .nprobe = 16,
                         .chunk = 100};
     (void)state;
-    run(&life, specs, 2);
+    run(&life, specs, is_long ? 2 : 1);
     vectors_free(&all);
 }
 
@@ -319,5 +320,6 @@ int main(int argc, char **argv) {
     }
     vectors_free(&probe);
     rounds = 10;
+    is_long = true;
     return cmocka_run_group_tests(long_tests, NULL, NULL);
 }
