@@ -36,9 +36,14 @@ static bool is_live(const struct passing *passing, int64_t row) {
            rows_is_live(passing->rows, (uint32_t)row);
 }
 
+/* Graphs and lists do not see a hidden row; a scan does. */
+static bool is_hidden(const struct passing *passing, int64_t row) {
+    return row + 1 == (int64_t)passing->call->hidden;
+}
+
 static int passes(void *context, int64_t row) {
     const struct passing *passing = context;
-    if (!is_live(passing, row)) return 0;
+    if (!is_live(passing, row) || is_hidden(passing, row)) return 0;
     return !passing->call->filtered ||
            call_passes(passing->call, rows_id(passing->rows, (uint32_t)row));
 }
@@ -106,7 +111,7 @@ static void ask(struct asking *asking, const struct scan_query *query) {
     bool named = atomic_load_explicit(&rows->explicit_ids, memory_order_acquire);
     if (named && !asking->refines && scans_inside(asking))
         asking->wide = TIES_WIDER * (call->k + 1);
-    asking->inner.k = candidates_of(asking, call);
+    asking->inner.k = candidates_of(asking, call) + (call->hidden ? 1 : 0);
     if (call->filtered && (named || !call->filter.bits)) ask_strictly(asking);
 }
 
@@ -154,6 +159,7 @@ static bool sift(struct asking *asking, size_t at, size_t k, uint32_t *n) {
     bool bits = passing->call->filter.bits != NULL, dropped = false;
     *n = 0;
     for (size_t j = 0; j < k && row[j] != KITH_NO_ID; j++) {
+        if (is_hidden(passing, row[j])) continue;
         bool fine = is_live(passing, row[j]) &&
                     (!bits || call_passes(passing->call, rows_id(passing->rows, (uint32_t)row[j])));
         if (fine) asking->hits[(*n)++] = (struct scan_hit){asking->dists[at + j], row[j]};
@@ -239,7 +245,7 @@ static int finish(struct asking *asking, const struct scan_query *query, size_t 
     float *dists = query->dists ? query->dists + i * k : NULL;
     if (asking->refines)
         refine(asking, query->queries + i * asking->model->chain.d_in, n);
-    else if (n > k && hits[k].dist == hits[k - 1].dist)
+    else if (asking->wide > 0 && n > k && hits[k].dist == hits[k - 1].dist)
         return settle_ties(asking, query, i, ids, dists, err);
     put_nearest(asking, asking->hits, n, ids, dists);
     return KITH_OK;
