@@ -95,8 +95,9 @@ static void put_point(const axes *a, const bench_run *run, const bench_point *p,
             place_y(a, p->median.qps_cpu));
     put_text(run->spec, file);
     if (run->setting) fprintf(file, ", %s %u", run->setting, p->effort);
-    fprintf(file, "\nrecall %.4f (5th percentile %.3f)\n%s queries/s", p->quality.recall_ties,
-            p->quality.recall_p5, print_count(qps, p->median.qps_cpu));
+    fprintf(file, "\nrecall %.4f", p->quality.recall_ties);
+    if (!isnan(p->quality.recall_p5)) fprintf(file, " (5th percentile %.3f)", p->quality.recall_p5);
+    fprintf(file, "\n%s queries/s", print_count(qps, p->median.qps_cpu));
     if (!isnan(p->median.latency.p50))
         fprintf(file, "\np50 %.0f us, p99 %.0f us", p->median.latency.p50, p->median.latency.p99);
     fputs("</title></circle>\n", file);

@@ -14,6 +14,7 @@
 #include <kith/foreign.h>
 #include <kith/id.h>
 #include <kith/index.h>
+#include <kith/tune.h>
 #include <kith/vector.h>
 
 #ifdef __cplusplus
