@@ -53,7 +53,7 @@ static bool is_number(struct json_value value) {
 /* 64 bits of mantissa hold every number of JSON. */
 static long double number(struct json_value value) {
     if (json_type(value) == JSON_INT) return json_int(value);
-    return json_type(value) == JSON_UINT ? json_uint(value) : json_double(value);
+    return json_type(value) == JSON_UINT ? (long double)json_uint(value) : (long double)json_double(value);
 }
 
 static bool same(struct json_value a, struct json_value b) {
@@ -126,7 +126,7 @@ static bool bounds(struct json_value range, struct json_value value) {
 
 static double coordinate(struct json_value place, const char *name) {
     struct json_value value;
-    return get(place, name, &value) && is_number(value) ? json_double(value) : NAN;
+    return get(place, name, &value) && is_number(value) ? json_double(value) : (double)NAN;
 }
 
 static bool in_place(const char *form, struct json_value how, struct json_value value) {
