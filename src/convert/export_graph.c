@@ -1,5 +1,4 @@
 /* A graph as FAISS's HNSW: rows that are there, their links to such on every level, levels counted from 1. */
-#include <math.h>
 #include <string.h>
 
 #include "base/status.h"
@@ -16,8 +15,7 @@ static int put_levels(struct exporting *exporting, struct faiss_graph *graph, ui
     int32_t *cum = export_new(exporting, LEVELS_MAX + 1, sizeof *cum);
     uint32_t n = 0;
     if (!chance || !cum) return FAIL(err, KITH_ENOMEM, "no memory for levels");
-    for (; n < LEVELS_MAX; n++) {
-        double p = pow(1.0 / m, n) * (1 - 1.0 / m);
+    for (double p = 1 - 1.0 / m; n < LEVELS_MAX; n++, p /= m) {
         if (p < CHANCE_LEAST && n >= least) break;
         chance[n] = p;
         cum[n + 1] = cum[n] + (int32_t)(n == 0 ? 2 * m : m);

@@ -96,6 +96,7 @@ static int number_rows(struct lists *lists, uint64_t n, kith_error *err) {
     if (plan->refine || plan->map) /* which ask by row number */
         return FAIL_AT(err, KITH_EUNSUPPORTED, plan->core->at, "ids in lists that %s does not know",
                        plan->map ? "the IDMap" : "Refine");
+    mem_free(owner, plan->ids, plan->n_ids * sizeof *plan->ids); /* of a first try */
     lists->start = mem_new(owner, nlist * sizeof *lists->start);
     plan->ids = mem_new(owner, n * sizeof *plan->ids);
     plan->n_ids = plan->ids ? n : 0;
