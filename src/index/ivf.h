@@ -6,8 +6,10 @@
  * Until it is trained the index is its rows, scanned: results are exact. It is trained by kith_index_train, or by the add
  * that makes it IVF_TRAIN_POINTS rows a list (and IVF_QUANTIZE_ROWS where lists are quantised). Then the vectors leave the rows where no refinement was asked for.
  *
- * Chunks and list versions never change once a reader can see them. A writer builds new versions of the lists it touches,
- * which share the chunks that stay as they are, publishes them, and frees what was replaced after a grace period.
+ * What a list version says never changes once a reader can see it. A writer builds new versions of the lists it touches, which
+ * share the chunks that stay as they are, publishes them, and frees what was replaced after a grace period. Where codes lie
+ * row by row it may write past what the versions say of a chunk (ivf_list.c). Lists that no longer fit their rows are learnt
+ * anew as a whole (ivf_wear.c).
  *
  * Invariants
  *   1. Every live row is in exactly one list, once: list_of[row] names it. Dead and pending rows may be in lists; a
