@@ -24,10 +24,11 @@ _kith() {
             -i | --index) words='Auto Flat Flat,SQ8 HNSW16 HNSW32 HNSW16,SQ8 HNSW16,SQ8,Refine HNSW16,SQfp16 IVF1024,Flat IVF1024,SQ8,Refine PCA64,HNSW16,SQ8,Refine OPQ16,IVF1024,PQ16x4fs,Refine' ;;
             --from) words=$formats ;;
             --to) words="$formats kith faiss" ;;
+            --open) words='read map codes' ;;
             --type) words='f32 f16 f64 u8 i8 u16 i16 u32 i32 u64 i64' ;;
             --kind) words='gaussian clusters sphere uniform integral' ;;
             --sweep) words='ef=16:512 nprobe=1:256' ;;
-            -k | -n | -d | --ef | --nprobe | --threads | --seed | --rows | --dim | --repeat | --radius | --recall) return ;;
+            -k | -n | -d | --ef | --nprobe | --threads | --seed | --memory-limit | --rows | --dim | --repeat | --radius | --recall) return ;;
             *) [[ $word == -* ]] && words=$(_kith_options "${COMP_WORDS[1]}") ;;
         esac
     fi

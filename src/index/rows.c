@@ -9,7 +9,7 @@
 #include "base/thread.h"
 #include "index/rows_store.h"
 
-#define FETCHED_MOST 256u /* originals that stay mapped */
+#define FETCHED_MOST 2048u /* originals that stay mapped */
 
 static void init_locks(struct rows *rows) {
     thread_rwlock_init(&rows->layout);

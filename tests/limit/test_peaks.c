@@ -123,7 +123,7 @@ static void build_and_search(const char *spec, uint64_t n, size_t dim, uint64_t 
     struct outcome codes = child_run(search, &job, size_of(path) + plan.codes_bytes + 12 * MIB);
     assert_ok(&codes, spec);
     assert_int_equal(codes.value, all.value);
-    if (codes.peak > plan.codes_bytes + plan.codes_bytes / 6 + 16 * MIB)
+    if (codes.peak > plan.codes_bytes + plan.codes_bytes / 6 + 48 * MIB)
         fail_msg("%s: a search has %.1f MiB, its codes %.1f", spec,
                  (double)codes.peak / (double)MIB, (double)plan.codes_bytes / (double)MIB);
     if (strstr(spec, "Refine")) assert_true(codes.peak < all.peak - raw_bytes(&job) / 2);
@@ -178,7 +178,7 @@ static void builds_and_searches_stay_within_long(void **state) {
     (void)state;
     build_and_search("IVF1024,SQ8,Refine", 1000000, 128, 96 * MIB);
     build_and_search("IVF1024_HNSW16,RaBitQ4", 1000000, 128, 96 * MIB);
-    build_and_search("HNSW16,SQ8,Refine", 200000, 256, 90 * MIB);
+    build_and_search("HNSW16,SQ8,Refine", 100000, 512, 96 * MIB);
     build_and_search("IVF256,PQ196x4fs,Refine", 60000, 784, 60 * MIB);
 }
 
