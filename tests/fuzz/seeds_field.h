@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
-void fuzz_put_fields(void (*put)(const char *target, const char *name, const void *bytes, size_t n));
+void fuzz_put_fields(void (*put)(const char *target, const char *name, const void *bytes,
+                                 size_t n));
 
 #endif

@@ -53,7 +53,8 @@ static bool is_number(struct json_value value) {
 /* 64 bits of mantissa hold every number of JSON. */
 static long double number(struct json_value value) {
     if (json_type(value) == JSON_INT) return json_int(value);
-    return json_type(value) == JSON_UINT ? (long double)json_uint(value) : (long double)json_double(value);
+    return json_type(value) == JSON_UINT ? (long double)json_uint(value)
+                                         : (long double)json_double(value);
 }
 
 static bool same(struct json_value a, struct json_value b) {
