@@ -23,7 +23,8 @@
  *     SQ4 SQ6 SQ8 PQm PQmx4fs RaBitQ RaBitQb Binary    quantizers: 4, 6 or 8 bits a dimension; m sub-quantizers of 8 or 4
  *                     bits; 1 or b bits a dimension; signs. Alone, after HNSWm, or in lists (of residuals there).
  *                     SQ4_uniform SQ6_uniform SQ8_uniform: with one range for all dimensions
- *     Auto            chooses by size: Flat below 20,000 rows, else HNSW16,SQ8,Refine
+ *     Auto            chooses by rows, dimension, and the options' bytes_per_row, recall and writes: without them Flat below
+ *                     20,000 rows, else HNSW16,SQ8,Refine
  *     T,…             transforms before any of these but Auto, at most eight, each followed by a comma: PCAd (principal
  *                     components; PCAWd whitened, PCARd and PCAWRd rotated after), OPQm and OPQm_d (rotated to suit a
  *                     product quantizer of m parts), RR and RRd (random rotation), HR (a fast one, to a multiple of 64),
@@ -68,9 +69,13 @@ typedef struct kith_index_options {
     float
         balance; /* inverted lists: while centres are learnt no list has more than 1 + balance times the mean; rows then
                     * go to the nearest centre all the same. Evener lists, evener latency (0: as lists fall) */
+    /* What Auto goes by beside rows, dimension and metric (docs/choosing.md); not stored in files. */
+    float bytes_per_row; /* the index may take so much, originals included (0: any) */
+    float recall;        /* that searches will ask for (0: not known) */
+    float writes;        /* rows added, removed or replaced for each search (0: few) */
 } kith_index_options;
 #define KITH_INDEX_OPTIONS_INIT \
-    { (uint32_t)sizeof(kith_index_options), 0u, 0.0f, 42u, 0u, 0.0f }
+    { (uint32_t)sizeof(kith_index_options), 0u, 0.0f, 42u, 0u, 0.0f, 0.0f, 0.0f, 0.0f }
 
 /* How work on many rows is done. */
 typedef struct kith_work {

@@ -27,6 +27,10 @@ int kith_index_new(kith_index **out, size_t dim, kith_metric metric, const char 
     if ((unsigned)metric > KITH_METRIC_L1)
         return FAIL(err, KITH_EINVAL, "metric %d is not known", (int)metric);
     TRY(api_copy_sized(&options, sizeof options, given, "kith_index_options", err));
+    if (!(options.bytes_per_row >= 0) || !(options.recall >= 0 && options.recall <= 1) ||
+        !(options.writes >= 0))
+        return FAIL(err, KITH_EINVAL, "bytes_per_row %g, recall %g, writes %g: one is out of range",
+                    (double)options.bytes_per_row, (double)options.recall, (double)options.writes);
     options.size = sizeof options;
     return index_new(out, (uint32_t)dim, metric, spec, &options, err);
 }

@@ -8,8 +8,6 @@
 #include "index/effort.h"
 #include "index/scan.h"
 
-#define AUTO_FLAT_ROWS 20000u /* from here on a graph is the better choice */
-
 int index_make(struct kith_index **out, const struct index_spec *spec,
                const kith_index_options *options, kith_error *err) {
     static int (*const makes[])(struct kith_index **, const struct index_spec *,
@@ -67,7 +65,8 @@ int index_choose(struct kith_index *index, size_t n, struct kith_index **real,
     int code = KITH_OK;
     if (*real == index) {
         const struct rows_config *config = &index->rows.config;
-        const char *spec = n < AUTO_FLAT_ROWS ? "Flat" : "HNSW16,SQ8,Refine";
+        char spec[FACTORY_TEXT];
+        index_auto(config->dim, n, &index->options, spec);
         code = index_new(fresh, config->dim, config->metric, spec, &index->options, err);
         if (code == KITH_OK) {
             *real = *fresh;

@@ -104,6 +104,8 @@ struct kith_index *index_real(const struct kith_index *index);
  * the add went well, or freed. index_choose returns with `choosing` locked where *fresh is not NULL. */
 int index_choose(struct kith_index *index, size_t n, struct kith_index **real,
                  struct kith_index **fresh, kith_error *err);
+/* index_auto.c: the description that Auto stands for, by rules, into FACTORY_TEXT bytes. */
+void index_auto(uint32_t dim, size_t n, const kith_index_options *wanted, char *spec);
 void index_chose(struct kith_index *index, struct kith_index *fresh, bool publish);
 void index_stats(const struct kith_index *index, kith_index_stats *stats);
 /* More bytes of a component. */

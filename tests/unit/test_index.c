@@ -338,8 +338,47 @@ static void test_range(void **state) {
     kith_index_free(index);
 }
 
+/* What Auto becomes, by rows and what is asked of it. */
+static void test_auto_rules(void **state) {
+    static const struct {
+        size_t n;
+        float bytes, recall, writes;
+        const char *spec;
+    } cases[] = {{100, 0, 0, 0, "Flat"},
+                 {20000, 0, 0, 0, "HNSW16,SQ8,Refine"},
+                 {20000, 0, 0.99f, 0, "HNSW32,SQ8,Refine"},
+                 {20000, 0, 0.99f, 2, "IVF142,SQ8,Refine"},
+                 {20000, 200, 0, 0, "HNSW16,SQfp16"},
+                 {100, 20, 0, 0, "IVF10,RaBitQ"},
+                 {20000, 30, 0, 0, "IVF142,SQ8"}};
+    float *all = calloc(20000, 8 * sizeof *all);
+    uint64_t random = 1;
+    (void)state;
+    for (size_t i = 0; i < 20000 * 8; i++) all[i] = (float)(bits_random(&random) >> 40) * 0x1p-23f;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        kith_index_options options = KITH_INDEX_OPTIONS_INIT;
+        kith_index_stats stats;
+        kith_index *index;
+        kith_error err;
+        options.ef_construction = 8;
+        options.bytes_per_row = cases[i].bytes;
+        options.recall = cases[i].recall;
+        options.writes = cases[i].writes;
+        assert_int_equal(kith_index_new(&index, 8, KITH_METRIC_L2, "Auto", &options, &err), 0);
+        assert_int_equal(kith_index_add(index, cases[i].n, all, NULL, NULL, &err), 0);
+        kith_index_stats_get(index, &stats);
+        assert_string_equal(stats.spec, cases[i].spec);
+        kith_index_free(index);
+        options.recall = 2;
+        assert_int_equal(kith_index_new(&index, 8, KITH_METRIC_L2, "Auto", &options, &err),
+                         KITH_EINVAL);
+    }
+    free(all);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_auto_rules),
         cmocka_unit_test(test_new_refuses),
         cmocka_unit_test(test_search_refuses),
         cmocka_unit_test(test_writes_refuse),
