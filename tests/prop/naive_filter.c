@@ -1,3 +1,4 @@
+/* Filters the naive way: recursion over the JSON of the filter itself; every value of a path is collected first. */
 #include "naive_filter.h"
 
 #include <math.h>
