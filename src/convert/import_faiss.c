@@ -86,7 +86,7 @@ static int make_ids(struct faiss_plan *plan, kith_error *err) {
 static int open_storages(struct faiss_plan *plan, bool plain, kith_error *err) {
     kith_conversion *what = plan->importing->what;
     struct mem_account *owner = &plan->importing->owner;
-    char text[160];
+    char text[200];
     TRY(storage_of_node(&plan->storage, plan->stored, plain, owner, err));
     plan->filling = &plan->storage;
     if (plan->refine) what->k_factor = (uint32_t)plan->refine->k_factor;

@@ -80,7 +80,7 @@ static int remove_rows(struct kith_index *index, int64_t first, uint64_t n,
 static int import_graph(struct kith_index **out, const struct graph_parts *parts,
                         struct importing *importing, kith_error *err) {
     const struct storage *rows = &parts->rows;
-    char word[24], spec[64], text[160];
+    char word[24], spec[64], text[200];
     size_t bytes = rows->n * sizeof(int64_t);
     int64_t next = 0;
     uint64_t removed = 0;

@@ -366,7 +366,9 @@ void storage_tell(const struct storage *storage, char *text, size_t size) {
         snprintf(text, size, "codes of %u bits are re-coded in %u bits with the same centroids",
                  (unsigned)storage->pq->nbits, storage->bits);
     else if (storage->kind == STORAGE_RABITQ)
-        snprintf(text, size, "codes and their factors are kept%s",
+        snprintf(text, size,
+                 "codes and their factors are kept; estimates below 0, which FAISS gives as 0, "
+                 "stay as they are%s",
                  storage->rabitq->qb ? "; FAISS rounds queries to a few bits, Kith does not" : "");
     else if (storage->kind == STORAGE_PQ)
         snprintf(text, size, "codes and centroids are kept");
