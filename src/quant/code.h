@@ -77,9 +77,9 @@ int code_init(struct code *code, enum code_kind kind, kith_metric metric, uint32
               struct mem_account *owner, kith_error *err);
 void code_deinit(struct code *code, struct mem_account *owner);
 
-/* A code that a quantizer makes of whole vectors (COSINE: of unit vectors), which quantizer.h describes: rows have stride
- * 16, 32 or a multiple of 64, the quantizer's code first. Estimates are within slack of the exact score, which is the
- * distance as the code has it. Errors as quantizer_new. */
+/* A code that a quantizer makes of whole vectors (COSINE: of unit vectors), which quantizer.h describes: rows have the
+ * stride of its codes, up to a multiple of 4. Estimates are within slack of the exact score, which is the distance as the
+ * code has it. Errors as quantizer_new. */
 int code_init_quantized(struct code *code, const struct quantizer_spec *spec, kith_metric metric,
                         uint32_t dim, struct mem_account *owner, kith_error *err);
 /* Let the quantizer learn from n rows.   Errors   KITH_ENOMEM and the quantizer's. */

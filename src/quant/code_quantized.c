@@ -17,18 +17,12 @@ static kith_metric metric_of(kith_metric metric) {
     return metric == KITH_METRIC_EUCLID ? KITH_METRIC_L2 : metric;
 }
 
-/* Rows of up to a cache line touch one line, longer ones begin one. */
-static uint32_t stride_of(uint32_t bytes) {
-    if (bytes <= 16) return 16;
-    return bytes <= 32 ? 32 : (uint32_t)bits_round_up(bytes, 64);
-}
-
 int code_init_quantized(struct code *code, const struct quantizer_spec *spec, kith_metric metric,
                         uint32_t dim, struct mem_account *owner, kith_error *err) {
     struct code made = {.kind = CODE_QUANTIZED, .metric = metric, .dim = dim};
     TRY(quantizer_new(&made.quantizer, spec, metric_of(metric), dim, owner, err));
     made.bytes = made.quantizer->bytes;
-    made.stride = stride_of(made.bytes);
+    made.stride = (uint32_t)bits_round_up(made.bytes, 4);
     *code = made;
     return KITH_OK;
 }

@@ -17,8 +17,9 @@
  * rows interleaved for an in-register scan, `block_bytes` bytes at a multiple of 64; missing rows of a last block are
  * zeros. block_bytes 0: the quantizer has no such form, and lists keep codes.
  *
- * Scores of rows(), list() and blocks() are within `slack` of the exact score, which is score() by r~ in f32 sums of
- * kern.h's law, and the same at every instruction set; they are what estimates are.
+ * Scores of rows(), list() and blocks() are estimates, the same at every instruction set, of the exact score, which is
+ * score(), in f32 sums of kern.h's law; `slack` bounds how far an estimate is from it. How far the exact score is from that
+ * of x itself, which is the error of the code, is each kind's to say: a residual norm (encode), or a probability (rabitq.h).
  *
  * Determinism: same rows, options and seed give the same model and codes, at any number of threads, on any machine.
  * Threads: a trained quantizer is constant; a scorer belongs to one thread. */
@@ -69,8 +70,9 @@ struct quantizer {
 /* A query made ready. An implementation's scorer begins with this one. */
 struct quantizer_scorer {
     const struct quantizer *quantizer;
-    float
-        slack; /* |estimate - exact score| of any row whose code is sound, for the query that is set */
+    /* At least |estimate - score()| for the query that is set and any code that encode() makes (RaBitQ: of rows no longer
+     * than rabitq.h says). */
+    float slack;
     float
         centre_dist; /* |q - c| of the centre whose blocks are scored next: the caller's to set, negative (as set_query
                         * leaves it) where there is no centre; only RaBitQ reads it, to see which rows blocks() may skip */
@@ -116,7 +118,8 @@ struct quantizer_ops {
                  size_t n, float *scores);
     /* The exact score of one code. */
     float (*score)(const struct quantizer_scorer *scorer, const uint8_t *code);
-    /* Scores of the n rows of consecutive blocks, ceil(n / 32) of them; room for whole blocks in scores. A row whose
+    /* This and the next two are NULL where block_bytes is 0.
+     * Scores of the n rows of consecutive blocks, ceil(n / 32) of them; room for whole blocks in scores. A row whose
      * score is above `limit` (for RaBitQ: but with the probability that rabitq.h states) may get INFINITY instead. */
     void (*blocks)(const struct quantizer_scorer *scorer, const uint8_t *blocks, size_t n,
                    float limit, float *scores);

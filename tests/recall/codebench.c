@@ -11,6 +11,8 @@
  * estimates, and by the true distances of the best 40 and 100 ("refined 4 x, 10 x"). ns is the time of one estimate, CPU
  * time of a thread. Everything that quantizer_new makes comes in by itself, as do the plain codes of code.h; where a code
  * has free parameters they are named in it. Under cosine, vectors are scaled to length 1 and scored by inner product.
+ * "In lists": what is coded is the residual from the nearest of 256 centres (fewer, where a list would have fewer than 16
+ * rows); all lists are scanned.
  *
  * Sets are the repository's samples and, where they are, those below KITH_DATA. Truth is the exact float scan; a result
  * counts when its true distance is not above the 10th true one, so that ties count rightly. */
@@ -25,11 +27,12 @@
 #include "index/pretransform.h"
 #include "kern/kern.h"
 #include "quant/code.h"
+#include "quant/kmeans.h"
 #include "quant/quantizer.h"
 #include "quant/sq.h"
 #include "vectors.h"
 
-enum { K = 10, POOL = 100, CHUNK = 1024 };
+enum { K = 10, POOL = 100, CHUNK = 1024, LISTS = 256, LIST_ROWS = 16 };
 
 static const struct set {
     const char *name, *base, *queries;
@@ -50,26 +53,32 @@ static const struct set {
 /* m counts sixteenths of dim: of the divisors of dim, the greatest not above. */
 static const struct entry {
     const char *name;
+    bool in_lists;
     struct quantizer_spec spec;
 } entries[] = {
-    {"SQ8", {.kind = QUANT_SQ, .bits = 8, .clip = SQ_CLIP_FIT}},
-    {"SQ6", {.kind = QUANT_SQ, .bits = 6, .clip = SQ_CLIP_FIT}},
-    {"SQ4", {.kind = QUANT_SQ, .bits = 4, .clip = SQ_CLIP_FIT}},
-    {"SQ8, whole range", {.kind = QUANT_SQ, .bits = 8}},
-    {"SQ4, whole range", {.kind = QUANT_SQ, .bits = 4}},
-    {"SQ8, one range", {.kind = QUANT_SQ, .bits = 8, .uniform = true, .clip = SQ_CLIP_FIT}},
-    {"SQ4, one range", {.kind = QUANT_SQ, .bits = 4, .uniform = true, .clip = SQ_CLIP_FIT}},
-    {"PQ d/2 x 8", {.kind = QUANT_PQ, .bits = 8, .m = 8}},
-    {"PQ d/4 x 8", {.kind = QUANT_PQ, .bits = 8, .m = 4}},
-    {"PQ d/8 x 8", {.kind = QUANT_PQ, .bits = 8, .m = 2}},
-    {"PQ d/2 x 4", {.kind = QUANT_PQ, .bits = 4, .m = 8}},
-    {"PQ d/4 x 4", {.kind = QUANT_PQ, .bits = 4, .m = 4}},
-    {"RaBitQ 8", {.kind = QUANT_RABITQ, .bits = 8}},
-    {"RaBitQ 4", {.kind = QUANT_RABITQ, .bits = 4}},
-    {"RaBitQ 3", {.kind = QUANT_RABITQ, .bits = 3}},
-    {"RaBitQ 2", {.kind = QUANT_RABITQ, .bits = 2}},
-    {"RaBitQ 1", {.kind = QUANT_RABITQ, .bits = 1}},
-    {"Binary", {.kind = QUANT_BINARY}},
+    {"SQ8", false, {.kind = QUANT_SQ, .bits = 8, .clip = SQ_CLIP_FIT}},
+    {"SQ6", false, {.kind = QUANT_SQ, .bits = 6, .clip = SQ_CLIP_FIT}},
+    {"SQ4", false, {.kind = QUANT_SQ, .bits = 4, .clip = SQ_CLIP_FIT}},
+    {"SQ8, whole range", false, {.kind = QUANT_SQ, .bits = 8}},
+    {"SQ4, whole range", false, {.kind = QUANT_SQ, .bits = 4}},
+    {"SQ8, one range", false, {.kind = QUANT_SQ, .bits = 8, .uniform = true, .clip = SQ_CLIP_FIT}},
+    {"SQ4, one range", false, {.kind = QUANT_SQ, .bits = 4, .uniform = true, .clip = SQ_CLIP_FIT}},
+    {"PQ d/2 x 8", false, {.kind = QUANT_PQ, .bits = 8, .m = 8}},
+    {"PQ d/4 x 8", false, {.kind = QUANT_PQ, .bits = 8, .m = 4}},
+    {"PQ d/8 x 8", false, {.kind = QUANT_PQ, .bits = 8, .m = 2}},
+    {"PQ d/2 x 4", false, {.kind = QUANT_PQ, .bits = 4, .m = 8}},
+    {"PQ d/4 x 4", false, {.kind = QUANT_PQ, .bits = 4, .m = 4}},
+    {"RaBitQ 8", false, {.kind = QUANT_RABITQ, .bits = 8}},
+    {"RaBitQ 4", false, {.kind = QUANT_RABITQ, .bits = 4}},
+    {"RaBitQ 3", false, {.kind = QUANT_RABITQ, .bits = 3}},
+    {"RaBitQ 2", false, {.kind = QUANT_RABITQ, .bits = 2}},
+    {"RaBitQ 1", false, {.kind = QUANT_RABITQ, .bits = 1}},
+    {"Binary", false, {.kind = QUANT_BINARY}},
+    {"SQ4 in lists", true, {.kind = QUANT_SQ, .bits = 4, .clip = SQ_CLIP_FIT}},
+    {"PQ d/4 x 8 in lists", true, {.kind = QUANT_PQ, .bits = 8, .m = 4}},
+    {"PQ d/2 x 4 in lists", true, {.kind = QUANT_PQ, .bits = 4, .m = 8}},
+    {"RaBitQ 4 in lists", true, {.kind = QUANT_RABITQ, .bits = 4}},
+    {"RaBitQ 1 in lists", true, {.kind = QUANT_RABITQ, .bits = 1}},
 };
 
 static const enum code_kind plain[] = {CODE_F16, CODE_BF16, CODE_SQ8, CODE_U8};
@@ -86,6 +95,9 @@ struct bench {
     float *kth;                  /* a query: its K-th true distance */
     struct quantizer *quantizer;
     struct code *code;
+    size_t n_lists; /* 0: whole vectors are coded */
+    float *centres;
+    uint32_t *list; /* a row */
     uint8_t *codes;
     size_t stride;
     double *error;        /* a row */
@@ -206,9 +218,10 @@ static void encode_rows(void *context, uint32_t worker, size_t begin, size_t end
     float *decoded = must(malloc(dim * sizeof(float)));
     for (size_t i = begin; i < end; i++) {
         const float *x = vectors_at(&b->coded, i);
+        const float *centre = b->n_lists ? b->centres + b->list[i] * dim : NULL;
         uint8_t *code = b->codes + i * b->stride;
         if (b->quantizer) {
-            b->quantizer->ops->encode(b->quantizer, 1, x, NULL, code, NULL);
+            b->quantizer->ops->encode(b->quantizer, 1, x, centre, code, NULL);
             b->quantizer->ops->decode(b->quantizer, code, decoded);
         } else {
             code_encode(b->code, x, code);
@@ -216,7 +229,7 @@ static void encode_rows(void *context, uint32_t worker, size_t begin, size_t end
         }
         double sum = 0;
         for (size_t j = 0; j < dim; j++) {
-            double left = (double)x[j] - (double)decoded[j];
+            double left = (double)x[j] - (double)decoded[j] - (centre ? (double)centre[j] : 0);
             sum += left * left;
         }
         b->error[i] = sum;
@@ -229,7 +242,22 @@ struct scoring {
     const struct bench *b;
     struct quantizer_scorer *of_quantizer;
     struct scorer of_code;
+    float base[LISTS]; /* of each list: quantizer.h */
 };
+
+static void set_query(struct scoring *s, const float *query) {
+    const struct bench *b = s->b;
+    const bool l2 = b->metric == KITH_METRIC_L2;
+    if (s->of_quantizer)
+        b->quantizer->ops->set_query(s->of_quantizer, query);
+    else
+        scorer_set_query(&s->of_code, query);
+    for (size_t c = 0; c < b->n_lists; c++) {
+        float sum = kern_get()->pair[KITH_TYPE_F32][l2 ? KERN_L2SQ : KERN_DOT](
+            query, b->centres + c * b->coded.dim, b->coded.dim);
+        s->base[c] = l2 ? sum : -sum;
+    }
+}
 
 static void score_rows(struct scoring *s, size_t at, size_t n, float *scores) {
     const uint8_t *codes = s->b->codes + at * s->b->stride;
@@ -237,12 +265,14 @@ static void score_rows(struct scoring *s, size_t at, size_t n, float *scores) {
         s->b->quantizer->ops->rows(s->of_quantizer, codes, s->b->stride, n, scores);
     else
         scorer_rows(&s->of_code, codes, n, scores);
+    for (size_t i = 0; i < n && s->b->n_lists; i++) scores[i] += s->base[s->b->list[at + i]];
 }
 
 static float exact_score(struct scoring *s, uint32_t row) {
     const uint8_t *code = s->b->codes + row * s->b->stride;
-    return s->of_quantizer ? s->b->quantizer->ops->score(s->of_quantizer, code)
-                           : scorer_exact_one(&s->of_code, code);
+    const float base = s->b->n_lists ? s->base[s->b->list[row]] : 0;
+    return base + (s->of_quantizer ? s->b->quantizer->ops->score(s->of_quantizer, code)
+                                   : scorer_exact_one(&s->of_code, code));
 }
 
 /* How many of the best K of the first n hits are true, after these were given new scores (or not). */
@@ -262,10 +292,7 @@ static void search_one(struct scoring *s, size_t q) {
     float scores[CHUNK];
     double ns = 0;
     const float *asked = vectors_at(&b->asked, q);
-    if (s->of_quantizer)
-        b->quantizer->ops->set_query(s->of_quantizer, asked);
-    else
-        scorer_set_query(&s->of_code, asked);
+    set_query(s, asked);
     for (size_t at = 0, n; at < b->base.n; at += n) {
         n = b->base.n - at < CHUNK ? b->base.n - at : CHUNK;
         double from = thread_ns();
@@ -329,6 +356,42 @@ static void measure(struct bench *b, const char *name) {
     free(b->codes);
 }
 
+static void check(int code, const char *name, const kith_error *err) {
+    if (code == KITH_OK) return;
+    fprintf(stderr, "codebench: %s: %s\n", name, err->text);
+    exit(1);
+}
+
+/* Centres, each row's list, and the residuals (the caller's to free). */
+static float *make_lists(struct bench *b, const char *name) {
+    const size_t n = b->coded.n, dim = b->coded.dim;
+    const struct kmeans_rows rows = {.n = n, .dim = dim, .values = b->coded.x};
+    struct kmeans_options options = {.threads = threads};
+    struct kmeans_set *set;
+    kith_error err;
+    options.n_clusters = n / LIST_ROWS < LISTS ? n / LIST_ROWS : LISTS;
+    b->centres = must(malloc(options.n_clusters * dim * sizeof(float)));
+    b->list = must(malloc(n * sizeof *b->list));
+    float *left = must(malloc(n * dim * sizeof(float)));
+    check(kmeans_train(&options, &rows, b->centres, NULL, NULL, &err), name, &err);
+    check(kmeans_set_new(&set, KITH_METRIC_L2, options.n_clusters, dim, b->centres, NULL, &err),
+          name, &err);
+    const struct kmeans_found found = {.most = 1, .which = b->list};
+    check(kmeans_find(set, &rows, &found, threads, &err), name, &err);
+    kmeans_set_free(set);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < dim; j++)
+            left[i * dim + j] = b->coded.x[i * dim + j] - b->centres[b->list[i] * dim + j];
+    b->n_lists = options.n_clusters;
+    return left;
+}
+
+static void forget_lists(struct bench *b) {
+    free(b->centres);
+    free(b->list);
+    b->n_lists = 0;
+}
+
 static void measure_quantizer(struct bench *b, const struct entry *entry) {
     const struct quantizer_training how = {.threads = threads};
     const uint32_t dim = (uint32_t)b->coded.dim;
@@ -339,12 +402,14 @@ static void measure_quantizer(struct bench *b, const struct entry *entry) {
         while (spec.m > 1 && dim % spec.m) spec.m--;
     }
     if (quantizer_new(&b->quantizer, &spec, b->metric, dim, NULL, &err) != KITH_OK) return;
-    if (b->quantizer->ops->train(b->quantizer, b->coded.n, b->coded.x, &how, &err) != KITH_OK) {
-        fprintf(stderr, "codebench: %s: %s\n", entry->name, err.text);
-        exit(1);
-    }
+    float *residuals = entry->in_lists ? make_lists(b, entry->name) : NULL;
+    const float *learnt = residuals ? residuals : b->coded.x;
+    check(b->quantizer->ops->train(b->quantizer, b->coded.n, learnt, &how, &err), entry->name,
+          &err);
+    free(residuals);
     b->stride = b->quantizer->bytes;
     measure(b, entry->name);
+    if (entry->in_lists) forget_lists(b);
     quantizer_free(b->quantizer);
     b->quantizer = NULL;
 }
