@@ -32,8 +32,7 @@ struct passing {
 };
 
 static bool is_live(const struct passing *passing, int64_t row) {
-    return row >= 0 && row < (int64_t)passing->n_rows && row + 1 != passing->call->hidden &&
-           rows_is_live(passing->rows, (uint32_t)row);
+    return row >= 0 && row < (int64_t)passing->n_rows && rows_is_live(passing->rows, (uint32_t)row);
 }
 
 /* Graphs and lists do not see a hidden row; a scan does. */
@@ -97,11 +96,11 @@ static void ask_strictly(struct asking *asking) {
 static void ask(struct asking *asking, const struct scan_query *query) {
     const struct rows *rows = query->rows;
     const struct search_call *call = query->call;
-    *asking = (struct asking){
-        .pre = query->context, .model = pre_model_of(query->context), .store = rows_store(rows)};
+    *asking = (struct asking){.pre = query->context, .model = pre_model_of(query->context)};
     asking->passing.rows = rows;
     asking->passing.call = call;
     asking->passing.n_rows = atomic_load_explicit(&rows->n, memory_order_acquire);
+    asking->store = rows_store(rows); /* after n: rows.h, invariant 7 */
     asking->k = call->k;
     asking->refines = asking->pre->keeps;
     asking->inner = *call;
