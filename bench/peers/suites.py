@@ -47,15 +47,18 @@ KMEANS = [("kith", "random"), ("kith", "++"), ("faiss", "plain"), ("faiss", "sup
 # Inverted lists: the sweep is over nprobe. `kf` is FAISS's k_factor, `over` Kith's oversample.
 LISTS = {
     "mnist-784": [
+        ("kith", "IVF512,Flat"),
         ("kith", "IVF256,SQ4,Refine"),
         ("kith", "IVF256,RaBitQ,Refine"),
-        ("kith", "IVF256,PQ196x4fs,Refine"),
+        ("kith", "IVF256,PQ196x4fs,Refine,over=4"),
         ("kith", "IVF256,RaBitQ7"),
         ("faiss", "IVF256,Flat"),
         ("faiss", "IVF256,PQ196x4fs,RFlat,kf=4"),
         ("faiss", "RR,IVF256,RaBitQ,RFlat,kf=16"),
     ],
     "wordnet-sg-100": [
+        ("kith", "IVF1024,SQ8"),
+        ("kith", "IVF1024,SQ8,Refine"),
         ("kith", "IVF1024,SQ4,Refine"),
         ("kith", "IVF1024,PQ50x4fs,Refine"),
         ("kith", "IVF1024,RaBitQ4,Refine"),
