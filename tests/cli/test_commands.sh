@@ -48,6 +48,20 @@ is "the same file at one thread and at two" "$(kith build base.fvecs -i HNSW8 --
 is "another seed, another file" "differs" \
     "$([ "$(kith build base.fvecs -i HNSW8 --seed 1 -o - 2>/dev/null | cksum)" = "$(kith build base.fvecs -i HNSW8 --seed 2 -o - 2>/dev/null | cksum)" ] || echo differs)"
 
+# ---- within a memory limit -----------------------------------------------------------------------------------
+for format in fvecs npy fbin bvecs; do
+    kith gen -n 3000 -d 24 --kind integral -o limited.$format >/dev/null
+    kith build limited.$format -i HNSW8 -o held.kith >/dev/null
+    kith build limited.$format -i HNSW8 --memory-limit 64M -o limited.kith >/dev/null
+    cmp -s held.kith limited.kith
+    result $? "$format: the same file within a limit"
+done
+kith build base.fvecs -i HNSW8,SQ8,Refine --memory-limit 64M -o limited.kith >/dev/null
+for how in read map codes; do
+    is "opened by $how" "$(kith search limited.kith q.npy -k 3 | cksum)" \
+        "$(kith search limited.kith q.npy -k 3 --open $how | cksum)"
+done
+
 # ---- results on standard output ----------------------------------------------------------------------------
 printf 'id,x,y\n10,0,0\n11,3,4\n12,6,8\n13,0,1\n' >four.csv
 kith build four.csv -i Flat -o four.kith >/dev/null

@@ -19,6 +19,13 @@ fails "a metric that is none" 2 'kith build: --metric: metric "hamming" *l2 * eu
 fails "k of 0" 2 'kith search: -k: "0" is not a whole number from 1 to 4294967295' kith search a.kith q.fvecs -k 0
 fails "k that is no number" 2 'kith search: -k: "ten" is not a whole number from 1 to 4294967295' kith search a.kith q.fvecs -k ten
 fails "threads of 0" 2 'kith build: --threads: "0" is not a whole number from 1 to 4096' kith build base.fvecs -o x.kith --threads 0
+fails "a limit that is no size" 2 'kith build: --memory-limit: "lots" is not a number of bytes, such as 500M or 2G' \
+    kith build base.fvecs -o x.kith --memory-limit lots
+fails "a limit and a stream" 2 'kith build: --memory-limit needs a file to write, not -o -' \
+    kith build base.fvecs -o - --memory-limit 1G
+fails "a limit below the program" 1 'kith: --memory-limit is 1.0 MiB, the program and its input have *' \
+    kith build base.fvecs -o x.kith --memory-limit 1M
+fails "a way to open that is none" 2 'kith search: --open: "disk" is not read, map or codes' kith search a.kith q.fvecs --open disk
 fails "an alpha below 1" 2 'kith build: --alpha: "0.5" is not a number from 1 to 2' kith build base.fvecs -o x.kith --alpha 0.5
 fails "a format that is none" 2 'kith info: --from: "xvecs" is no format that kith knows' kith info base.fvecs --from xvecs
 fails "a sweep that is none" 2 'kith bench: --sweep: "probes=1:2" does not begin with ef= or nprobe=' kith bench base.fvecs q.fvecs q.fvecs --sweep probes=1:2
