@@ -13,7 +13,7 @@
 
 #include <kith/db.h>
 
-static char folder[64], path[96];
+static char folder[64], path[128];
 static kith_db *db;
 static const kith_vector_field field = {"", 3, KITH_METRIC_L2};
 
