@@ -83,7 +83,7 @@ static bool exists(const char *name) {
 /* A folder that the catalog does not name is of a making or dropping that a crash cut short. */
 static void leftovers_go(void **state) {
     (void)state;
-    char command[200];
+    char command[300];
     assert_int_equal(kith_db_create(db, "kept", 1, &field, NULL), KITH_OK);
     snprintf(command, sizeof command, "cp -r %s/collection-1 %s/collection-77; mkdir %s/mine",
              folder, folder, folder);
