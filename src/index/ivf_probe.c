@@ -55,10 +55,11 @@ static uint32_t candidates_of(const struct probe *probe) {
 
 void probe_open(struct probe *probe, const struct ivf *ivf, const struct search_call *call) {
     const struct rows *rows = &ivf->index.rows;
+    uint32_t n_rows = atomic_load_explicit(&rows->n, memory_order_acquire); /* before the store */
     *probe = (struct probe){.ivf = ivf,
                             .model = ivf_model_of(ivf),
                             .store = rows_store(rows),
-                            .n_rows = atomic_load_explicit(&rows->n, memory_order_acquire),
+                            .n_rows = n_rows,
                             .call = call,
                             .ceiling = INFINITY};
     probe->refines = probe->model->code.quantizer && ivf->refine;
