@@ -161,8 +161,10 @@ static bool next_step(struct climb *climb, size_t n, double recall, struct effor
     return true;
 }
 
-/* Fewer queries for a larger k, each of which tells more, and at a higher recall, where they differ less. */
-static size_t queries_for(size_t n, uint32_t k, double recall) {
+/* All that were given; of rows, of which there are many, fewer for a larger k, each of which tells more, and at a higher recall, where they differ less. */
+static size_t queries_for(const struct calibrate_truth *truth, uint32_t k, double recall) {
+    size_t n = truth->n;
+    if (!truth->hidden) return n;
     double part = fmin(1.0, fmax(FEWEST_PART, 10.0 * (1.0 - recall)));
     size_t some = (size_t)ceil((double)n * pow(k, -0.3) * part);
     return some < n ? some : n;
@@ -183,7 +185,7 @@ static int climb_curve(struct climb *climb, struct effort_curve *curve) {
     *curve = (struct effort_curve){.k = climb->k};
     for (uint32_t idle = 0; idle < IDLE_STEPS && curve->n < EFFORT_MAX_POINTS;) {
         double recall, before = curve->n ? (double)curve->point[curve->n - 1].recall : -1.0;
-        size_t n = queries_for(climb->truth->n, climb->k, before), part = trial_queries(n);
+        size_t n = queries_for(climb->truth, climb->k, before), part = trial_queries(n);
         TRY(recall_at(climb, &at, n, &recall));
         idle = recall < before + IDLE_GAIN ? idle + 1 : 0;
         at.recall = (float)recall;

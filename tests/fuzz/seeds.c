@@ -34,6 +34,15 @@ static void put(const char *target, const char *name, const void *bytes, size_t 
         fuzz_broken("cannot write %s", path);
 }
 
+static int calibrate(kith_index *index, kith_error *err) {
+    static const uint32_t k[] = {1, 3};
+    kith_calibrate_options how = KITH_CALIBRATE_OPTIONS_INIT;
+    how.k = k;
+    how.n_k = 2;
+    how.n_rows = 8;
+    return kith_index_calibrate(index, &how, NULL, err);
+}
+
 static void put_index(const char *spec, kith_metric metric, int whole, int named) {
     float rows[ROWS * DIM];
     int64_t ids[ROWS];
@@ -51,6 +60,8 @@ static void put_index(const char *spec, kith_metric metric, int whole, int named
         kith_index_train(index, ROWS, rows, NULL, &err) != KITH_OK ||
         kith_index_add(index, ROWS, rows, named ? ids : NULL, NULL, &err) != KITH_OK ||
         kith_index_remove(index, 2, named ? ids + 3 : (const int64_t[]){3, 9}, &err) != KITH_OK ||
+        (calibrate(index, &err) != KITH_OK &&
+         err.code != KITH_EINVAL) || /* codes alone: no table */
         kith_index_save(index, path, &err) != KITH_OK)
         fuzz_broken("%s: %s", spec, err.text);
     kith_index_free(index);

@@ -85,6 +85,19 @@ static bool suits(const char *spec, kith_metric metric) {
            !(shifts && (metric == KITH_METRIC_IP || metric == KITH_METRIC_COSINE));
 }
 
+/* So that files have the section CALB too. */
+static void calibrate(kith_index *index, const float *x) {
+    static const uint32_t k[] = {1, K};
+    kith_calibrate_options how = KITH_CALIBRATE_OPTIONS_INIT;
+    kith_error err;
+    how.k = k;
+    how.n_k = 2;
+    how.n_rows = 10;
+    how.base = x;
+    how.n_base = N;
+    if (kith_index_calibrate(index, &how, NULL, &err)) fail_msg("%s", err.text);
+}
+
 static kith_index *make(const char *spec, kith_metric metric, enum content content) {
     kith_index *index;
     kith_error err;
@@ -96,6 +109,7 @@ static kith_index *make(const char *spec, kith_metric metric, enum content conte
     const float *x = content == BYTES ? bytes : rows;
     assert_int_equal(kith_index_train(index, N, x, NULL, &err), KITH_OK);
     assert_int_equal(kith_index_add(index, N, x, NULL, NULL, &err), KITH_OK);
+    calibrate(index, x);
     if (content != CHURNED) return index;
     for (int64_t id = 0; id < N; id += 4)
         assert_int_equal(kith_index_remove(index, 1, &id, &err), KITH_OK);
