@@ -36,8 +36,8 @@ typedef struct kith_build {
     uint32_t size;
     kith_metric metric;
     const char *spec; /* NULL: "Auto" */
-    const kith_index_options
-        *options;          /* NULL: defaults; memory_limit 0: no limit, blocks of 32 MiB */
+    /* NULL: defaults; memory_limit 0: no limit, blocks of 32 MiB */
+    const kith_index_options *options;
     const kith_work *work; /* NULL: one thread */
 } kith_build;
 #define KITH_BUILD_INIT \
@@ -58,8 +58,8 @@ KITH_API int kith_index_build(const char *path, const kith_rows *rows, const kit
 typedef struct kith_plan {
     uint32_t size;
     uint64_t add_bytes; /* kith_index_add of all rows in one call, these included: the peak */
-    uint64_t
-        build_bytes; /* kith_index_build: the peak under options->memory_limit, or without one */
+    /* kith_index_build: the peak under options->memory_limit, or without one */
+    uint64_t build_bytes;
     uint64_t least_bytes; /* the least memory_limit under which kith_index_build is possible */
     uint64_t file_bytes;  /* the file */
     uint64_t read_bytes;  /* open, KITH_OPEN_READ */

@@ -59,8 +59,8 @@ KITH_API void kith_db_close(kith_db *db);
 typedef struct kith_vector_field {
     const char *name; /* "" for the one that needs none */
     size_t dim;
-    kith_metric
-        metric; /* L2, EUCLID, IP, COSINE or L1. COSINE: vectors are stored normalised, and given back so */
+    /* L2, EUCLID, IP, COSINE or L1. COSINE: vectors are stored normalised, and given back so */
+    kith_metric metric;
 } kith_vector_field;
 
 /* Make a collection.
@@ -169,8 +169,8 @@ typedef struct kith_query {
 typedef struct kith_hit {
     kith_id id;
     uint64_t version;
-    float
-        score; /* of a query, by the field's metric; IP and COSINE are similarities. L2 is squared */
+    /* of a query, by the field's metric; IP and COSINE are similarities. L2 is squared */
+    float score;
     const char *payload; /* JSON, ended by a zero; NULL when none was asked for */
     size_t payload_bytes;
     uint32_t n_vectors;

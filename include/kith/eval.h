@@ -13,11 +13,10 @@ extern "C" {
 
 typedef struct kith_eval {
     double recall; /* mean share of the true k nearest that were found, by id */
-    double
-        recall_ties; /* by id or distance: a hit is a true one, or as near as the k-th true one; NAN when no
-                           distances were given */
-    double
-        recall_p5; /* 5th percentile (nearest rank) of the per-query recall; by ties where distances were given */
+    /* by id or distance: a hit is a true one, or as near as the k-th true one; NAN when no distances were given */
+    double recall_ties;
+    /* 5th percentile (nearest rank) of the per-query recall; by ties where distances were given */
+    double recall_p5;
     double map;  /* mean average precision at k, the true k nearest being the relevant ones */
     double ndcg; /* nDCG@k, gain of the true i-th nearest k - i + 1 (i from 1), log2 discount */
     double mrr;  /* mean reciprocal rank of the true nearest, 0 where it is not among the k */

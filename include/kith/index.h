@@ -57,18 +57,18 @@ typedef struct kith_index kith_index;
 typedef void (*kith_progress_fn)(void *context, uint64_t done, uint64_t total);
 
 typedef struct kith_index_options {
-    uint32_t
-        size; /* sizeof(kith_index_options): set by the INIT macro, so that fields can be added */
+    /* sizeof(kith_index_options): set by the INIT macro, so that fields can be added */
+    uint32_t size;
     uint32_t ef_construction; /* graph: pool size while inserting (0: 128) */
     float alpha;              /* graph: pruning slack on distances, 1 (HNSW's rule) to 2 (0: 1.1) */
     uint64_t seed;            /* levels, sampling (42) */
-    uint64_t
-        memory_limit; /* bytes; 0: none. A call that would need more answers KITH_ENOMEM with the numbers, and
-                               * changes nothing. Counted is all that the index holds, and what its adds, training and
-                               * searches take for a while (docs/limits.md); not stored in files */
-    float
-        balance; /* inverted lists: while centres are learnt no list has more than 1 + balance times the mean; rows then
-                    * go to the nearest centre all the same. Evener lists, evener latency (0: as lists fall) */
+    /* bytes; 0: none. A call that would need more answers KITH_ENOMEM with the numbers, and changes nothing. Counted
+     * is all that the index holds, and what its adds, training and searches take for a while (docs/limits.md); not
+     * stored in files */
+    uint64_t memory_limit;
+    /* inverted lists: while centres are learnt no list has more than 1 + balance times the mean; rows then go to the
+     * nearest centre all the same. Evener lists, evener latency (0: as lists fall) */
+    float balance;
     /* What Auto goes by beside rows, dimension and metric (docs/choosing.md); not stored in files. */
     float bytes_per_row; /* the index may take so much, originals included (0: any) */
     float recall;        /* that searches will ask for (0: not known) */
@@ -107,15 +107,15 @@ typedef struct kith_search_params {
     uint32_t size;
     uint32_t k;  /* results a query, 1..min(KITH_MAX_K, rows) (10) */
     uint32_t ef; /* graph: pool size; raised to k where smaller (0: 64, or k if larger) */
-    float
-        oversample; /* re-rank up to so many times k candidates on originals (0: 2 to 16, as the code is coarse) */
+    /* re-rank up to so many times k candidates on originals (0: 2 to 16, as the code is coarse) */
+    float oversample;
     int exact;            /* non-zero: scan, whatever the index */
     uint32_t threads;     /* for several queries: at most this many, the caller's included (1) */
     uint64_t deadline_ns; /* give up this long after the call began; 0: never */
     kith_filter filter;
     uint32_t nprobe; /* inverted lists: how many are read (0: the root of their number) */
-    float
-        recall; /* above 0: in place of ef, nprobe and oversample, what gives this recall (kith/calibrate.h) */
+    /* above 0: in place of ef, nprobe and oversample, what gives this recall (kith/calibrate.h) */
+    float recall;
 } kith_search_params;
 #define KITH_SEARCH_PARAMS_INIT                                                                 \
     {                                                                                           \
@@ -213,9 +213,10 @@ KITH_API int kith_index_update(kith_index *index, size_t n, const float *rows, c
  *   Threads  any number at once, beside adds and removes; sees every write that returned before the call.
  *   Cost     flat: one pass over the codes. Graph: about ef*M distances. No allocation, lock or system call a query
  *            after a thread's first calls, with threads = 1.
- *   Errors   KITH_ERECALL the recall asked for cannot be promised; KITH_EK k 0 or over the rows; KITH_EEMPTY; KITH_ENONFINITE, KITH_ERANGE (err->at: query); KITH_EINVAL ef,
- *            oversample or recall out of range; KITH_EFILTER; KITH_EDEADLINE; KITH_ENOMEM. Outputs are undefined on KITH_EDEADLINE
- *            and KITH_ENOMEM, which come when queries may have been answered already, else untouched. */
+ *   Errors   KITH_EK k 0 or over the rows; KITH_EEMPTY; KITH_ENONFINITE, KITH_ERANGE (err->at: query); KITH_EINVAL ef,
+ *            oversample or recall out of range; KITH_ERECALL the recall asked for cannot be promised; KITH_EFILTER;
+ *            KITH_EDEADLINE; KITH_ENOMEM. Outputs are undefined on KITH_EDEADLINE and KITH_ENOMEM, which come when queries may
+ *            have been answered already, else untouched. */
 KITH_API int kith_index_search(const kith_index *index, size_t n, const float *queries,
                                const kith_search_params *params, int64_t *ids, float *dists,
                                kith_error *err);

@@ -29,8 +29,8 @@ typedef struct kith_tune_options {
     double recall; /* the mean share of true neighbours that a query is to find (0.95) */
     double memory; /* most bytes a vector that the index may take, originals included; 0: any */
     double build_seconds; /* most CPU seconds of a build; 0: any */
-    uint32_t
-        n_candidates; /* measure these descriptions instead of choosing some; all of them on the whole base */
+    /* measure these descriptions instead of choosing some; all of them on the whole base */
+    uint32_t n_candidates;
     const char *const *candidates;
     uint64_t seed;    /* what is held out, and the builds (42) */
     uint32_t queries; /* rows held out, at most a tenth (0: 1,000) */

@@ -20,8 +20,8 @@ struct mem_account {
     _Atomic uint64_t bytes;
     _Atomic uint64_t blocks;
     uint64_t limit; /* 0: none; set before the account has other threads */
-    _Atomic uint64_t
-        refused; /* bytes of the call that a limit refused last, here or further up; 0: none */
+    /* bytes of the call that a limit refused last, here or further up; 0: none */
+    _Atomic uint64_t refused;
     struct mem_account *parent; /* what is counted here is counted there too */
 };
 

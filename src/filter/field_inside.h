@@ -24,8 +24,8 @@ struct field {
     struct posting some;           /* rows with a value that is neither null nor [] */
     struct posting nulls;          /* rows with a value that is null */
     struct posting valued, plural; /* rows with one, with two elements or more that are not null */
-    struct posting
-        odd; /* rows with a value that the index cannot hold, of a type that its conditions take */
+    /* rows with a value that the index cannot hold, of a type that its conditions take */
+    struct posting odd;
     struct posting indexed; /* rows with a value that it holds */
     uint64_t n_rows;
     struct field_key *keys; /* of the payload at hand */

@@ -10,8 +10,8 @@
 /* What is known of the rows of a collection; borrowed. */
 struct filter_source {
     uint64_t n_rows; /* above every row */
-    const uint64_t
-        *live; /* rows that are points: bits_words(n_rows) words, no bit from n_rows on */
+    /* rows that are points: bits_words(n_rows) words, no bit from n_rows on */
+    const uint64_t *live;
     uint64_t n_live;
     struct field *const *fields;
     size_t n_fields;

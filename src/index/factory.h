@@ -29,8 +29,8 @@ enum index_structure { INDEX_FLAT, INDEX_GRAPH, INDEX_IVF };
 struct index_spec {
     enum index_structure structure;
     bool chooses; /* Auto: decided at the first add */
-    uint32_t
-        m; /* graph: links a row; inverted lists: links of the coarse graph, 0 where it is flat */
+    /* graph: links a row; inverted lists: links of the coarse graph, 0 where it is flat */
+    uint32_t m;
     uint32_t nlist;      /* inverted lists; 1 for a quantizer's codes without any ("PQ16") */
     bool lone;           /* inverted lists: there is one, and the description names none */
     enum code_kind list; /* inverted lists: what they hold */

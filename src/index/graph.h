@@ -83,12 +83,12 @@ struct graph {
     uint32_t m;      /* links a row on upper levels, and chosen for a new row */
     uint32_t degree; /* links a row on level 0: 2m */
     float alpha;
-    uint64_t
-        level_limit[GRAPH_LEVELS]; /* a row is of level l or higher when its hash is below [l] */
-    struct segs links;             /* level 0 */
-    struct segs upper_at;          /* uint32_t a row, atomic: its first upper link row; 0: none */
-    struct segs upper;             /* link rows of m links */
-    struct segs parent; /* uint32_t a row: 1 + the row that must keep a link to it; 0: none */
+    /* a row is of level l or higher when its hash is below [l] */
+    uint64_t level_limit[GRAPH_LEVELS];
+    struct segs links;    /* level 0 */
+    struct segs upper_at; /* uint32_t a row, atomic: its first upper link row; 0: none */
+    struct segs upper;    /* link rows of m links */
+    struct segs parent;   /* uint32_t a row: 1 + the row that must keep a link to it; 0: none */
     _Atomic uint32_t n_upper;
     _Atomic uint32_t n_room; /* rows that link rows were had for: those below may be linked */
     _Atomic uint64_t entry;  /* top << 32 | row, so that both change at once */

@@ -67,12 +67,12 @@ struct kith_index {
     kith_index_options options;
     char spec[FACTORY_TEXT]; /* canonical */
     size_t object_bytes;
-    _Atomic(struct effort_table *)
-        efforts;              /* the calibration, or NULL; read in an epoch of the rows */
+    /* the calibration, or NULL; read in an epoch of the rows */
+    _Atomic(struct effort_table *) efforts;
     _Atomic uint64_t changed; /* rows added, removed or replaced since */
     struct file_map map;      /* when mapped */
-    bool
-        chooses; /* Auto: an empty flat index that at the first add makes `chosen` and from then on stands for it */
+    /* Auto: an empty flat index that at the first add makes `chosen` and from then on stands for it */
+    bool chooses;
     _Atomic(struct kith_index *) chosen;
     pthread_mutex_t choosing;
 };

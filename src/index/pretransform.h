@@ -63,12 +63,12 @@ static inline struct pre_model *pre_model_of(const struct pre *pre) {
 /* Parts of an index that was built elsewhere. The inner index is taken where the call succeeds, else it stays the caller's;
  * all others are borrowed, and copied. */
 struct pre_parts {
-    const struct transform_chain
-        *chain; /* trained, of at least one; of kinds that factory.h has words for */
-    struct kith_index
-        *inner;         /* of chain->d_out dimensions, ids 0 ... n - 1; neither COSINE nor Auto */
-    size_t n;           /* live rows of inner */
-    const int64_t *ids; /* the user's, by the inner index's; NULL: the same */
+    /* trained, of at least one; of kinds that factory.h has words for */
+    const struct transform_chain *chain;
+    /* of chain->d_out dimensions, ids 0 ... n - 1; neither COSINE nor Auto */
+    struct kith_index *inner;
+    size_t n;               /* live rows of inner */
+    const int64_t *ids;     /* the user's, by the inner index's; NULL: the same */
     const float *originals; /* n rows of chain->d_in, to refine on; NULL: none */
 };
 /* An index of chain->d_in dimensions and the inner index's metric.

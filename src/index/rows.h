@@ -55,8 +55,8 @@ struct store {
     struct segs walk_rows;
     struct segs orig_rows; /* unused when shared or not has_orig */
     struct segs err_of;    /* float a row */
-    _Atomic uint32_t
-        l2sq_bits; /* the bits of an f32: no row has a larger squared length (as kern.h sums it) */
+    /* the bits of an f32: no row has a larger squared length (as kern.h sums it) */
+    _Atomic uint32_t l2sq_bits;
 };
 
 /* What an index wants kept. */
@@ -90,8 +90,8 @@ struct rows {
     int64_t next_id;
     pthread_rwlock_t layout;
     pthread_mutex_t ids_lock;
-    pthread_mutex_t
-        commit_lock; /* outside ids_lock: an update's commit against a search that insists */
+    /* outside ids_lock: an update's commit against a search that insists */
+    pthread_mutex_t commit_lock;
     uint32_t n_free, n_dead;
     uint32_t free_from;         /* no free row is below */
     uint32_t trained_n;         /* rows when the walk code was last trained */
@@ -100,8 +100,8 @@ struct rows {
     bool fetches; /* originals lie in a map: those that are scored next are asked for first */
     _Atomic uint64_t n_fetched;
     _Atomic(struct scan_scratch *) scan; /* scan.c's, freed by scan_deinit */
-    struct rows_stream
-        *stream; /* while a file is built from rows that are not held; rows_stream.h */
+    /* while a file is built from rows that are not held; rows_stream.h */
+    struct rows_stream *stream;
 };
 
 int rows_init(struct rows *rows, const struct rows_config *config, struct mem_account *owner,

@@ -51,8 +51,8 @@ struct scan_pass {
     struct scan_bound bound;
     struct scan_limit limit, limit_fine; /* of tau */
     float tau;
-    uint32_t
-        seed; /* while tau is infinite, law distances of the best so many of a block come first */
+    /* while tau is infinite, law distances of the best so many of a block come first */
+    uint32_t seed;
     /* Take n rows at law distances, those <= tau; false: no memory. */
     bool (*take)(struct scan_pass *pass, const uint32_t *row, const float *dist, uint32_t n);
     void *sink;
@@ -100,8 +100,8 @@ struct scan_query {
     const float *queries;
     int64_t *ids;
     float *dists; /* may be NULL */
-    struct scan_hits
-        *hits; /* of a threshold search, from `first` on, in place of ids and dists; else NULL */
+    /* of a threshold search, from `first` on, in place of ids and dists; else NULL */
+    struct scan_hits *hits;
     size_t first;
     int (*run)(struct scan_query *query, struct scan_slot *slot, kith_error *err);
     void *context;

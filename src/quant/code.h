@@ -130,9 +130,9 @@ struct scorer {
     float scale, bias; /* of the estimate */
     float slack;       /* |estimate - distance to the decoded row| <= slack, a real-number bound; 0
                         * where scores are exact; INFINITY where values are too large to estimate */
-    float
-        exact_below; /* estimates below it are kern.h's law distance, to the bit; -INFINITY: none */
-    int8_t *fine;    /* after scorer_refine: the second s8 vector, in scratch */
+    /* estimates below it are kern.h's law distance, to the bit; -INFINITY: none */
+    float exact_below;
+    int8_t *fine;     /* after scorer_refine: the second s8 vector, in scratch */
     float scale_fine; /* 0: no second vector, the _fine functions are the plain ones */
     float bias_fine, slack_fine;
     float *folded;   /* what was quantised: dim floats, in scratch; refine leaves the remainder */

@@ -45,14 +45,14 @@ enum kmeans_start {
 struct kmeans_options {
     size_t n_clusters;
     uint32_t n_iterations; /* at most so many; 0: 25 */
-    uint32_t
-        max_rows_per_centroid; /* train on a random sample of at most so many rows a centroid; 0: 256 */
+    /* train on a random sample of at most so many rows a centroid; 0: 256 */
+    uint32_t max_rows_per_centroid;
     enum kmeans_start start;
     bool spherical; /* centroids are unit vectors, the nearest is that of the largest dot product */
     /* > 0: no cluster has more than (1 + balance) n / k rows (kmeans_balance); 0: they fall as they may. */
     double balance;
-    double
-        tolerance; /* stop when an iteration lowers the objective by less than this share of it; 0: never */
+    /* stop when an iteration lowers the objective by less than this share of it; 0: never */
+    double tolerance;
     uint64_t seed;
     uint32_t threads; /* 0: 1 */
     /* Called after each iteration; false ends training there. May be NULL. */
@@ -61,15 +61,15 @@ struct kmeans_options {
 };
 
 struct kmeans_report {
-    double
-        objective; /* sum of the rows' distances from the centroids returned, in their clusters */
+    /* sum of the rows' distances from the centroids returned, in their clusters */
+    double objective;
     uint32_t iterations; /* made, not counting those that balance */
     size_t n_rows;       /* trained on */
     size_t repairs;      /* empty clusters that were given a row */
-    size_t
-        n_empty; /* clusters empty at the end: only where distinct rows are fewer than clusters */
-    double
-        imbalance;  /* k sum(size^2) / n^2: 1 when all clusters have one size, k when one has all */
+    /* clusters empty at the end: only where distinct rows are fewer than clusters */
+    size_t n_empty;
+    /* k sum(size^2) / n^2: 1 when all clusters have one size, k when one has all */
+    double imbalance;
     size_t largest; /* cluster's size */
 };
 

@@ -73,9 +73,9 @@ struct quantizer_scorer {
     /* At least |estimate - score()| for the query that is set and any code that encode() makes (RaBitQ: of rows no longer
      * than rabitq.h says). */
     float slack;
-    float
-        centre_dist; /* |q - c| of the centre whose blocks are scored next: the caller's to set, negative (as set_query
-                        * leaves it) where there is no centre; only RaBitQ reads it, to see which rows blocks() may skip */
+    /* |q - c| of the centre whose blocks are scored next: the caller's to set, negative (as set_query leaves it) where
+     * there is no centre; only RaBitQ reads it, to see which rows blocks() may skip */
+    float centre_dist;
 };
 
 /* A query in s8 for rows of byte codes: fma(scale, dot, term + bias), each a rounding to f32, is within room + 2^-22 |term|

@@ -30,8 +30,8 @@ struct pending {
 struct points {
     struct mem_account *owner;
     bool writable;
-    _Atomic int
-        failed; /* the code of a commit or sync after which nothing can be said of the disk */
+    /* the code of a commit or sync after which nothing can be said of the disk */
+    _Atomic int failed;
     MDB_env *env;
     MDB_dbi ids, points, blobs, free, changes, meta;
     _Atomic(struct row_file *) field[POINTS_FIELDS];

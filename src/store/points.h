@@ -39,8 +39,8 @@ struct points;
 struct points_options {
     bool create; /* the folder is there and empty; else it holds a store */
     bool writable;
-    uint64_t
-        map_bytes; /* address space for points.mdb, its largest size (0: as much as the process may have, up to 1 TiB) */
+    /* address space for points.mdb, its largest size (0: as much as the process may have, up to 1 TiB) */
+    uint64_t map_bytes;
     struct mem_account *owner;
 };
 

@@ -67,8 +67,12 @@ static void test_options(void **state) {
 /* The least and the greatest values that are allowed, and any seed. */
 static void test_options_at_their_limits(void **state) {
     static const kith_index_options cases[] = {
-        {sizeof(kith_index_options), 1, 1.0f, 0, 0, 0.0f},
-        {sizeof(kith_index_options), 65536, 2.0f, UINT64_MAX, 0, 1000.0f},
+        {.size = sizeof(kith_index_options), .ef_construction = 1, .alpha = 1.0f},
+        {.size = sizeof(kith_index_options),
+         .ef_construction = 65536,
+         .alpha = 2.0f,
+         .seed = UINT64_MAX,
+         .balance = 1000.0f},
     };
     (void)state;
     for (size_t i = 0; i < 2; i++) {
