@@ -12,7 +12,8 @@
 #define DEAD_SHARE      64u
 #define DEAD_MIN        16u
 #define MOST_CANDIDATES 512u
-#define LIVE_A_LINK     4u /* of the candidates for each link that is wanted, so many live ones are enough */
+#define LIVE_A_LINK \
+    4u /* of the candidates for each link that is wanted, so many live ones are enough */
 
 struct sweep {
     struct graph *graph;

@@ -141,6 +141,7 @@ int index_open(struct kith_index **out, const char *path, int mode, kith_error *
 }
 
 int index_check_file(const struct kith_index *index, kith_error *err) {
-    struct index_file file = {.bytes = index->map.bytes, .size = index->map.size, .mapped = !index->rows.fetches};
+    struct index_file file = {
+        .bytes = index->map.bytes, .size = index->map.size, .mapped = !index->rows.fetches};
     return index_file_verify(&file, FILE_VERIFY_ALL, err);
 }
