@@ -14,7 +14,7 @@
  *     HNSWm           graph with m links a row (2m on the base level), m in 2..128; traversal over f32
  *     HNSWm,SQ8       traversal over one-byte codes, float32 originals dropped
  *     HNSWm,SQfp16    traversal over half floats, originals dropped
- *     HNSWm,SQ8,Refine | HNSWm,SQfp16,Refine   the same, originals kept and results re-ranked on them;
+ *     HNSWm,SQ8,Refine | HNSWm,SQfp16,Refine   the same (SQbf16 too), originals kept and results re-ranked on them;
  *                     Refine(Flat) and RFlat say the same; Refine(CODE) keeps a second code in place of originals, any
  *                     that has no fewer bits than what it refines: HNSW16,SQ4,Refine(SQ8). What it decodes to is given back
  *                     and measured to
@@ -179,10 +179,10 @@ KITH_API int kith_index_add(kith_index *index, size_t n, const float *rows, cons
  * Called again, it learns anew: from what is given, or with n = 0 from its own rows. Lists also learn anew by themselves,
  * inside the add or update after which they no longer fit their rows (docs/limits.md); the number of lists stays. Transforms
  * learn anew where originals are kept; else only what is behind them does.
- *   Shape    rows[n][dim] f32, like the rows that will be added; at least as many as there are lists (256 a list are
- *            looked at). Rows that the index already has are coded; where no originals are kept, from their codes.
+ *   Shape    rows[n][dim] f32, like the rows that will be added; at least as many as there are lists (64 a list are
+ *            looked at, and 16,384 at least). Rows that the index already has are coded; where no originals are kept, from their codes.
  *   Threads  as kith_index_add; searches go on, with the lists as they were.
- *   Cost     ten passes of k-means over 256 rows a list; all lists a second time while they are made anew.
+ *   Cost     ten passes of k-means over these; all lists a second time while they are made anew.
  *   Errors   KITH_EINVAL too few rows; KITH_ENONFINITE, KITH_ERANGE (err->at: row), KITH_ENOMEM, KITH_EREADONLY; the index
  *            is unchanged after any of them. */
 KITH_API int kith_index_train(kith_index *index, size_t n, const float *rows, const kith_work *work,
