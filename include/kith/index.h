@@ -137,8 +137,9 @@ typedef struct kith_index_stats {
     uint32_t dim;
     kith_metric metric;
     const char *spec;   /* as given, or as Auto chose; lives as long as the index */
-    const char *stored; /* how originals are kept: "f32", "f16", "bf16", "u8", "sq8" or "none" */
-    const char *code;   /* what a search walks or scans first: "f32", "f16", "bf16", "u8", "sq8" */
+    const char *stored; /* how originals are kept: as code is, or "none" */
+    /* What a search walks or scans first: "f32", "f16", "bf16", "u8", "sq8"; "sq", "pq", "rabitq" or "binary" of a quantizer. */
+    const char *code;
     uint32_t max_degree, levels; /* graph, else 0 */
     double mean_degree;
     uint32_t lists; /* inverted lists, once trained, else 0 */
