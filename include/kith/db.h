@@ -16,7 +16,8 @@
  * A database is a folder that one process writes. A collection is points: an id, a vector in each of some named fields, a
  * JSON payload. What a write did is durable when it returns, all of its operations or none, and every query that starts
  * after it sees it. Queries never wait for writes. Vectors travel as arrays, payloads, filters and selectors as JSON text
- * (docs/filters.md). Scores are exact, of the vectors as stored; an index only chooses which points are scored. */
+ * (docs/filters.md). Scores are exact, of the vectors as stored; an index only chooses which points are scored. There is none
+ * yet: every query scans the vectors that pass its filter (docs/limits.md). */
 #ifndef KITH_DB_H
 #define KITH_DB_H
 
