@@ -241,7 +241,7 @@ static void test_rows_and_ids(void **state) {
         expect(kith_index_reconstruct(index, 77, x, &err), &err, KITH_ENOTFOUND, -1,
                "id 77 is not present");
         expect(kith_index_open(&index, "x", 7, &err), &err, KITH_EINVAL, -1,
-               "open mode 7 is none of KITH_OPEN_READ, _MAP and _REPAIR");
+               "open mode 7 is none of KITH_OPEN_READ, _MAP, _REPAIR and _CODES");
         assert_int_equal(kith_index_rows(index), N);
         assert_int_equal(kith_index_check(index, NULL), KITH_OK);
         kith_index_free(index);
