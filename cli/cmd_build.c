@@ -79,9 +79,6 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
         if (a->index.memory_limit && a->calibrate)
             argp_error(state,
                        "--calibrate holds the vectors: run kith calibrate after --memory-limit");
-        if (a->index.memory_limit && a->calibrate)
-            argp_error(state,
-                       "--calibrate after a build within --memory-limit is `kith calibrate'");
         return 0;
     default: return shared_option(key, arg, state, &a->shared);
     }

@@ -33,7 +33,7 @@ static const struct argp_option options[] = {
     {"nprobe", KEY_NPROBE, "N", 0,
      "Inverted lists: how many are read (default: the root of their number)", 2},
     {"oversample", KEY_OVERSAMPLE, "X", 0,
-     "Re-rank X times K candidates on the originals (default: 2)", 2},
+     "Re-rank X times K candidates on the originals (default: 2 to 16, by the code)", 2},
     {"recall", KEY_RECALL, "R", 0,
      "In place of these: what a calibrated index says gives recall R (kith calibrate)", 2},
     {"exact", KEY_EXACT, NULL, 0, "Scan all rows, whatever the index", 2},
