@@ -19,4 +19,7 @@ void argument_collection(struct argp_state *state, const char *text);
 int collection_open(collection *out, const char *text, bool create, kith_error *err);
 void collection_close(collection *c);
 
+/* The id that a JSON value means, a number or a string; a string's text is borrowed from it. */
+int id_of_json(kith_id *out, struct json_object *value, kith_error *err);
+
 #endif

@@ -12,7 +12,7 @@
 static const command *const commands[] = {&cmd_build,   &cmd_search,    &cmd_add,   &cmd_remove,
                                           &cmd_exact,   &cmd_eval,      &cmd_bench, &cmd_tune,
                                           &cmd_info,    &cmd_calibrate, &cmd_check, &cmd_repair,
-                                          &cmd_convert, &cmd_gen,       &cmd_db};
+                                          &cmd_convert, &cmd_gen,       &cmd_db,    &cmd_import};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_version(FILE *stream, struct argp_state *state) {

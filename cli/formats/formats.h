@@ -141,6 +141,31 @@ void row_stream_close(row_stream *stream);
  * float can be. */
 int row_stream_read(void *stream, uint64_t first, size_t n, float *out, kith_error *err);
 
+/* ---- reading JSON line by line -------------------------------------------------------------------- */
+
+struct json_object;
+struct json_tokener;
+struct gzFile_s;
+
+/* A file of JSON values, one a line, of which a piece is in memory. Closed also when it could not be opened. */
+typedef struct json_lines {
+    const char *path;
+    struct gzFile_s *file;
+    struct json_tokener *parser;
+    char *text;
+    size_t begin, end, room; /* of text: what was read and not yet given */
+    bool ended;
+    int64_t number;   /* of the line given last, from 1 */
+    uint64_t n_bytes; /* of the file; 0 where unknown */
+} json_lines;
+
+int json_lines_open(json_lines *out, const char *path, kith_error *err);
+/* The next value, which the caller puts; NULL at the end. Empty lines are passed over. A `null` is an error. */
+int json_lines_next(json_lines *lines, struct json_object **out, kith_error *err);
+/* Bytes of the file that were read. */
+uint64_t json_lines_done(const json_lines *lines);
+void json_lines_close(json_lines *lines);
+
 /* ---- reading memory, gzip'ed or plain. name is a hint for ties of content, and may be NULL ------ */
 
 int vectors_parse(vectors *out, blob bytes, const char *name, const read_options *options,

@@ -7,7 +7,6 @@
  * Parsing is json-c's, strict: docs/decisions/0004-cli-json.md. */
 #include "private.h"
 
-#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -76,27 +75,6 @@ static int add_item(builder *b, struct json_object *item, int64_t line) {
     return add_id(b, id, line);
 }
 
-/* One JSON value and nothing but spaces behind it. */
-static int parse_value(json_tokener *parser, field text, int64_t line, struct json_object **out,
-                       kith_error *err) {
-    if (text.n > INT_MAX)
-        return FAIL_AT(err, KITH_ERANGE, line, "line %lld has %zu bytes, %d are possible",
-                       (long long)line, text.n, INT_MAX);
-    json_tokener_reset(parser);
-    *out = json_tokener_parse_ex(parser, text.begin, (int)text.n);
-    enum json_tokener_error state = json_tokener_get_error(parser);
-    size_t at = json_tokener_get_parse_end(parser);
-    if (state == json_tokener_continue) {
-        /* A number ends only where something follows it. */
-        *out = json_tokener_parse_ex(parser, " ", 1);
-        state = json_tokener_get_error(parser);
-    }
-    if (state == json_tokener_success) return KITH_OK;
-    return FAIL_AT(err, KITH_ESYNTAX, line, "line %lld, column %zu: %s", (long long)line, at + 1,
-                   state == json_tokener_continue ? "the JSON value does not end"
-                                                  : json_tokener_error_desc(state));
-}
-
 static int parse_lines(builder *b, json_tokener *parser, blob bytes) {
     line_reader lines = {(const char *)bytes.data, (const char *)bytes.data + bytes.n, 0};
     for (field line; line_next(&lines, &line);) {
@@ -105,7 +83,7 @@ static int parse_lines(builder *b, json_tokener *parser, blob bytes) {
             spaces++;
         if (spaces == line.n) continue;
         struct json_object *value;
-        TRY(parse_value(parser, line, lines.number, &value, b->err));
+        TRY(json_value_parse(parser, line, lines.number, &value, b->err));
         int code = add_item(b, value, lines.number);
         json_object_put(value);
         TRY(code);
@@ -116,7 +94,7 @@ static int parse_lines(builder *b, json_tokener *parser, blob bytes) {
 /* The whole file as one array: item i stands for line i + 1. */
 static int parse_document(builder *b, json_tokener *parser, blob bytes) {
     struct json_object *all;
-    TRY(parse_value(parser, (field){(const char *)bytes.data, bytes.n}, 1, &all, b->err));
+    TRY(json_value_parse(parser, (field){(const char *)bytes.data, bytes.n}, 1, &all, b->err));
     int code = KITH_OK;
     size_t n = json_object_array_length(all);
     for (size_t i = 0; i < n && !code; i++)

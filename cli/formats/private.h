@@ -101,6 +101,9 @@ char csv_delimiter(field line);
 /* Cut the next field off a line; false when none is left. Quotes are taken off. */
 bool csv_field(field *line, char delimiter, field *out, bool *more);
 int jsonl_parse(blob bytes, vectors *out, kith_error *err);
+/* One JSON value and nothing but spaces behind it; errors name the line. */
+int json_value_parse(struct json_tokener *parser, field text, int64_t line,
+                     struct json_object **out, kith_error *err);
 /* Numbers between spaces, commas and ends of line. */
 int id_text_parse(blob bytes, id_table *out, kith_error *err);
 

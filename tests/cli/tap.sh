@@ -69,4 +69,7 @@ fails() {
 # bytes ESCAPES...: octal escapes to standard output.
 bytes() { printf "$@"; }
 
+# value KEY: of a JSON text on standard input, laid out or not.
+value() { tr -d ' \n' | grep -o "\"$1\":[^,}]*" | head -n 1 | cut -d: -f2-; }
+
 finish() { echo "1..$n_tests"; }

@@ -2,9 +2,6 @@
 # Every command does what its page says, on vectors drawn by chance.
 . "$(dirname "$0")/tap.sh"
 
-# value KEY: of a JSON text on standard input, laid out or not.
-value() { tr -d ' \n' | grep -o "\"$1\":[^,}]*" | head -n 1 | cut -d: -f2-; }
-
 kith gen -n 2000 -d 16 --kind clusters --clusters 20 --seed 1 -o base.fvecs --queries 50 --queries-out q.npy >/dev/null
 
 # ---- gen -------------------------------------------------------------------------------------------

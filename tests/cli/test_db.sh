@@ -46,4 +46,73 @@ fails "no database" 1 "kith: none: *No such file or directory (KITH_EIO)" kith d
 [ ! -e none ]
 result $? "and none is made"
 is "what failed changed nothing" "[$articles]" "$(kith db list shop --json | flat)"
+
+# ---- import ----------------------------------------------------------------------------------------------
+counts() { kith db info "$1" --json >i.json; echo "$(value points <i.json) $(value batches <i.json)"; }
+cat >a.jsonl <<'END'
+{"id": 1, "vector": [0, 0], "payload": {"topic": "cats", "year": 2020}}
+{"id": "b", "vector": [3, 4.5], "payload": {"topic": "dogs"}}
+
+{"id": 18446744073709551615, "vector": [1e1, 0]}
+{"id": "550E8400E29B41D4A716446655440000"}
+END
+is "import of lines" "4 imported, 4 points now" "$(kith import shop/articles a.jsonl)"
+is "the same ids again replace" '{"imported":4,"points":4}' "$(gzip -c a.jsonl | kith import shop/articles - --json | flat)"
+gzip -k a.jsonl
+is "a gzip'ed file" "4 imported, 4 points now" "$(kith import shop/articles a.jsonl.gz)"
+is "a batch each" "4 4" "$(counts shop/articles)"
+is "vectors that lack are not counted" "3" "$(kith db info shop/articles --json | value vectors)"
+
+# One line that is bad, after others: its number, its code, and nothing written.
+bad() {
+    printf '{"id": 90, "vector": [1, 2]}\n\n%s\n' "$2" >bad.jsonl
+    fails "$1" 1 "kith: bad.jsonl: line 3$3" kith import shop/articles bad.jsonl
+}
+bad "a line that is no JSON" '{"id": 1, "vector": [1, 2}' ', column 26: * (KITH_ESYNTAX)'
+bad "a line that is cut" '{"id": 1, "vector": [1, 2' ', column 26: the JSON value does not end (KITH_ESYNTAX)'
+bad "a line that is null" 'null' ' is null (KITH_ESYNTAX)'
+bad "a line that is an array" '[1, 2]' ': is no object (KITH_ESYNTAX)'
+bad "a line without an id" '{"vector": [1, 2]}' ': has no "id" (KITH_ESYNTAX)'
+bad "a negative id" '{"id": -1}' ': id -1 is neither a string nor a whole number from 0 on (KITH_ESYNTAX)'
+bad "an id with a fraction" '{"id": 1.5}' ': id 1.5 is neither *(KITH_ESYNTAX)'
+bad "an id that is empty" '{"id": ""}' ': *(KITH_EINVAL)'
+bad "a wrong dimension" '{"id": 1, "vector": [1, 2, 3]}' ': 3 values, the field has 2 dimensions (KITH_EDIM)'
+bad "a value that is no number" '{"id": 1, "vector": [1, "2"]}' ': value 2: "2" is not a number (KITH_ESYNTAX)'
+bad "a value that is not finite" '{"id": 1, "vector": [1, 1e39]}' ': value 2: 1e39 is not finite in float32 (KITH_ENONFINITE)'
+bad "a vector that is none" '{"id": 1, "vector": 7}' ': a vector is no array of numbers (KITH_ESYNTAX)'
+bad "a field that is not there" '{"id": 1, "vector": {"image": [1]}}' ': the collection has no field "image" (KITH_ENOTFOUND)'
+bad "a payload that is none" '{"id": 1, "payload": 7}' ': the payload is no object (KITH_ESYNTAX)'
+bad "a member that is unknown" '{"id": 1, "payloads": {}}' ': "payloads" is not id, vector or payload (KITH_ESYNTAX)'
+printf '{"id": 90, "vector": [1, 2]}\n{"id": 1, "vector": [3e19, 1]}\n' >far.jsonl
+fails "what the store refuses" 1 "kith: far.jsonl: lines 1 to 2: a vector of length 3e+19; at most * (KITH_ERANGE)" kith import shop/articles far.jsonl
+is "nothing of these is written" "4 4" "$(counts shop/articles)"
+
+awk 'BEGIN { for (i = 1; i <= 2500; i++) printf "{\"id\": %d, \"vector\": [%d, 1]}\n", 1000 + i, i; print "{\"id\": 0" }' >long.jsonl
+fails "an end in the third batch" 1 "kith: long.jsonl: line 2501, column *(KITH_ESYNTAX)" kith import shop/articles long.jsonl
+is "what was written is told" "kith: note: 2000 points before were imported" "$(kith import shop/articles long.jsonl 2>&1 | tail -n 1)"
+is "and stays" "2004 8" "$(counts shop/articles)"
+
+kith db create shop/photos --field image:3:cosine --field size:2:l1 >/dev/null
+printf '{"id": 1, "vector": {"size": [1, 2], "image": [0, 3, 4]}}\n{"id": 2, "vector": {"size": [1, 2]}}\n' |
+    kith import shop/photos - >/dev/null
+is "vectors of fields" "1 2" "$(echo $(kith db info shop/photos --json | grep -o '"vectors": *[0-9]*' | tr -dc '0-9\n'))"
+kith gen -n 1500 -d 2 -o v.fvecs >/dev/null
+is "a file of vectors" "1,500 imported, 1,500 points now" "$(kith import shop/photos v.fvecs --field size)"
+awk 'BEGIN { for (i = 0; i < 1500; i++) printf "{\"id\": \"p%d\", \"n\": %d}\n", i, i }' >p.jsonl
+is "with payloads and their ids" "1,500 imported, 3,000 points now" "$(kith import shop/photos v.fvecs --field size --payloads p.jsonl)"
+printf 'word,x,y\nred,0,1\nblue,1,0\n' >w.csv
+is "words are ids" "2 imported, 3,002 points now" "$(kith import shop/photos w.csv --field size)"
+is "rows by standard input" "2 imported, 3,002 points now" "$(kith import shop/photos - --from csv --field size <w.csv)"
+fails "vectors for the wrong field" 1 'kith: v.fvecs: 2 dimensions, field "image" has 3 (KITH_EDIM)' kith import shop/photos v.fvecs --field image
+fails "vectors for no field" 1 'kith: shop/photos: the collection has no field without a name (KITH_ENOTFOUND)' kith import shop/photos v.fvecs
+head -n 1499 p.jsonl >few.jsonl
+fails "too few payloads" 1 "kith: few.jsonl: ends before the payload of row 1499 (KITH_EINVAL)" kith import shop/photos v.fvecs --field size --payloads few.jsonl
+(cat p.jsonl; echo '{}') >many.jsonl
+fails "too many payloads" 1 "kith: many.jsonl: line 1501: there are 1500 rows (KITH_EINVAL)" kith import shop/photos v.fvecs --field size --payloads many.jsonl
+echo '7' >seven.jsonl
+fails "a payload that is no object" 1 "kith: seven.jsonl: line 1: is no object (KITH_ESYNTAX)" kith import shop/photos w.csv --field size --payloads seven.jsonl
+fails "payloads beside lines" 1 "kith: a.jsonl: is JSON lines, *(KITH_EINVAL)" kith import shop/articles a.jsonl --payloads p.jsonl
+fails "no file" 2 "kith import: FILE is missing: the points" kith import shop/articles
+fails "a file that is not there" 1 "kith: no.jsonl: cannot be opened: No such file or directory (KITH_EIO)" kith import shop/articles no.jsonl
+fails "a collection that is not there" 1 'kith: shop/x: there is no collection named "x" (KITH_ENOTFOUND)' kith import shop/x a.jsonl
 finish
