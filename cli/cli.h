@@ -28,7 +28,7 @@ typedef struct command {
 
 extern const command cmd_build, cmd_search, cmd_add, cmd_remove, cmd_exact, cmd_eval, cmd_bench,
     cmd_calibrate, cmd_info, cmd_check, cmd_repair, cmd_convert, cmd_gen, cmd_tune, cmd_db,
-    cmd_import;
+    cmd_import, cmd_query, cmd_delete, cmd_export;
 
 /* TRY: leave at done: with the code of what failed. */
 #define TRY_DONE(expr)                  \

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <json-c/json.h>
+#include "print.h"
 
 void argument_collection(struct argp_state *state, const char *text) {
     const char *slash = strrchr(text, '/');
@@ -39,4 +39,47 @@ int id_of_json(kith_id *out, struct json_object *value, kith_error *err) {
                            json_object_to_json_string(value));
     *out = kith_id_number(json_object_get_uint64(value));
     return KITH_OK;
+}
+
+int id_of_text(kith_id *out, const char *text, kith_error *err) {
+    size_t n = strlen(text);
+    if (n == 0 || strspn(text, "0123456789") < n) return kith_id_from_text(out, text, n, err);
+    errno = 0;
+    *out = kith_id_number(strtoull(text, NULL, 10));
+    if (errno == 0) return KITH_OK;
+    return format_fail(err, KITH_ERANGE, -1, "id %.40s is over 2^64 - 1", text);
+}
+
+static struct json_object *json_id(const kith_id *id) {
+    char text[KITH_ID_TEXT];
+    if (id->kind == KITH_ID_NUMBER) return json_object_new_uint64(id->number);
+    kith_id_print(id, text);
+    return json_text(text);
+}
+
+static struct json_object *json_vectors(const kith_hit *hit) {
+    if (hit->n_vectors == 1 && !*hit->vectors[0].field)
+        return json_floats(hit->vectors[0].values, hit->vectors[0].dim);
+    struct json_object *all = json_object_new_object();
+    for (uint32_t i = 0; i < hit->n_vectors; i++)
+        json_add(all, hit->vectors[i].field,
+                 json_floats(hit->vectors[i].values, hit->vectors[i].dim));
+    return all;
+}
+
+/* JSON text that stands as it is; borrowed until the object is put. */
+static struct json_object *json_verbatim(const char *text) {
+    struct json_object *o = json_object_new_object();
+    json_object_set_serializer(o, json_object_userdata_to_json_string, (void *)(uintptr_t)text,
+                               NULL);
+    return o;
+}
+
+struct json_object *json_point(const kith_hit *hit, bool scored) {
+    struct json_object *o = json_object_new_object();
+    json_add(o, "id", json_id(&hit->id));
+    if (scored) json_add(o, "score", json_float(hit->score));
+    if (hit->n_vectors) json_add(o, "vector", json_vectors(hit));
+    if (hit->payload) json_add(o, "payload", json_verbatim(hit->payload));
+    return o;
 }

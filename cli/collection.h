@@ -22,4 +22,10 @@ void collection_close(collection *c);
 /* The id that a JSON value means, a number or a string; a string's text is borrowed from it. */
 int id_of_json(kith_id *out, struct json_object *value, kith_error *err);
 
+/* The id that an argument means: a number when it is all digits, else as kith_id_from_text; borrows it. */
+int id_of_text(kith_id *out, const char *text, kith_error *err);
+/* {"id", "score", "vector", "payload"}, of these what the hit has, as kith import reads points;
+ * borrows the payload until it is put. */
+struct json_object *json_point(const kith_hit *hit, bool scored);
+
 #endif

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const command *const commands[] = {&cmd_build,   &cmd_search,    &cmd_add,   &cmd_remove,
-                                          &cmd_exact,   &cmd_eval,      &cmd_bench, &cmd_tune,
-                                          &cmd_info,    &cmd_calibrate, &cmd_check, &cmd_repair,
-                                          &cmd_convert, &cmd_gen,       &cmd_db,    &cmd_import};
+static const command *const commands[] = {
+    &cmd_build, &cmd_search, &cmd_add,       &cmd_remove, &cmd_exact,  &cmd_eval,    &cmd_bench,
+    &cmd_tune,  &cmd_info,   &cmd_calibrate, &cmd_check,  &cmd_repair, &cmd_convert, &cmd_gen,
+    &cmd_db,    &cmd_import, &cmd_query,     &cmd_delete, &cmd_export};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_version(FILE *stream, struct argp_state *state) {

@@ -8,7 +8,7 @@ _kith_options() {
 _kith() {
     local word=${COMP_WORDS[COMP_CWORD]}
     local before=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='build search add remove exact eval bench tune info calibrate check repair convert gen db import help'
+    local commands='build search add remove exact eval bench tune info calibrate check repair convert gen db import query delete export help'
     local formats='fvecs ivecs bvecs npy fbin ibin u8bin i8bin hdf5 words csv tsv jsonl'
     local words=
 

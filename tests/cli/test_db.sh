@@ -115,4 +115,65 @@ fails "payloads beside lines" 1 "kith: a.jsonl: is JSON lines, *(KITH_EINVAL)" k
 fails "no file" 2 "kith import: FILE is missing: the points" kith import shop/articles
 fails "a file that is not there" 1 "kith: no.jsonl: cannot be opened: No such file or directory (KITH_EIO)" kith import shop/articles no.jsonl
 fails "a collection that is not there" 1 'kith: shop/x: there is no collection named "x" (KITH_ENOTFOUND)' kith import shop/x a.jsonl
+
+# ---- query, delete, export -------------------------------------------------------------------------------------
+kith db create zoo/animals --dim 2 >/dev/null
+cat >zoo.jsonl <<'END'
+{"id": 1, "vector": [0, 0], "payload": {"topic": "cats", "year": 2020}}
+{"id": "b", "vector": [3, 4.5], "payload": {"topic": "dogs/wolves", "deep": {"x": 1.5}}}
+{"id": 18446744073709551615, "vector": [1e1, 0]}
+{"id": "550E8400E29B41D4A716446655440000"}
+END
+kith import zoo/animals zoo.jsonl >/dev/null
+all='{"id":1,"vector":[0,0],"payload":{"topic":"cats","year":2020}}
+{"id":18446744073709551615,"vector":[10,0],"payload":{}}
+{"id":"550e8400-e29b-41d4-a716-446655440000","payload":{}}
+{"id":"b","vector":[3,4.5],"payload":{"topic":"dogs/wolves","deep":{"x":1.5}}}'
+is "export" "$all" "$(kith export zoo/animals)"
+cats='{"must": {"key": "topic", "match": {"value": "cats"}}}'
+is "export of some" "$(echo "$all" | head -n 1)" "$(kith export zoo/animals --filter "$cats")"
+kith db create zoo/copy --dim 2 >/dev/null
+kith export zoo/animals >copy.jsonl
+kith import zoo/copy copy.jsonl >/dev/null
+is "and what import makes of it is the same" "$all" "$(kith export zoo/copy)"
+awk 'BEGIN { for (i = 1; i <= 2500; i++) printf "{\"id\":\"n%04d\",\"payload\":{\"n\":%d}}\n", i, i }' >pages.jsonl
+kith db create zoo/pages --dim 2 >/dev/null
+kith import zoo/pages pages.jsonl >/dev/null
+is "pages of strings follow one another" "$(cksum <pages.jsonl)" "$(kith export zoo/pages | cksum)"
+is "vectors of fields are exported as such" '{"id":1,"vector":{"image":[0,0.600000024,0.800000012],"size":[1,2]},"payload":{}}' \
+    "$(kith db create zoo/two --field image:3:cosine --field size:2:l1 >/dev/null
+    echo '{"id": 1, "vector": {"size": [1, 2], "image": [0, 3, 4]}}' | kith import zoo/two - >/dev/null; kith export zoo/two)"
+
+is "query" 'query  rank  id                    score  payload
+    0     1  1                         1  {"topic":"cats","year":2020}
+    0     2  b                     21.25  {"topic":"dogs/wolves","deep":{"x":1.5}}
+    0     3  18446744073709551615    101  {}' "$(kith query zoo/animals --vector '[0, 1]')"
+is "query as JSON, k, offset" '{"query":0,"hits":[{"id":"b","score":21.25,"payload":{"topic":"dogs/wolves","deep":{"x":1.5}}}]}' \
+    "$(kith query zoo/animals --vector '[0, 1]' -k 1 --offset 1 --json)"
+is "ranks begin behind the offset" "0 2 b 21.25" "$(echo $(kith query zoo/animals --vector '[0, 1]' -k 1 --offset 1 --payload false | tail -n 1))"
+is "like a string" '{"query":0,"hits":[{"id":1,"score":29.25,"payload":{"topic":"cats"}},{"id":18446744073709551615,"score":69.25,"payload":{}}]}' \
+    "$(kith query zoo/animals --like b --payload '["topic"]' --json)"
+is "like a number, filtered" '{"query":0,"hits":[]}' "$(kith query zoo/animals --like 1 --filter "$cats" --json)"
+is "filtered, no payload" '{"query":0,"hits":[{"id":1,"score":162}]}' \
+    "$(kith query zoo/animals --vector '[9, 9]' --filter "$cats" --payload false --json)"
+printf '0,0\n3,5\n' >two.csv
+is "each row of a file" '{"query":0,"hits":[{"id":1,"score":0}]}
+{"query":1,"hits":[{"id":"b","score":0.25}]}' "$(kith query zoo/animals --vector @two.csv -k 1 --payload false --json)"
+is "a field" '{"query":0,"hits":[{"id":1,"score":3}]}' "$(kith query zoo/two --vector '[0, 0]' --field size --payload false --json)"
+fails "neither vector nor like" 2 "kith query: one of --vector and --like is wanted" kith query zoo/animals
+fails "both" 2 "kith query: one of --vector and --like is wanted" kith query zoo/animals --vector '[1]' --like 1
+fails "a vector that is cut" 1 "kith: --vector: line 1, column 6: the JSON value does not end (KITH_ESYNTAX)" kith query zoo/animals --vector '[0, 1'
+fails "a query of another dimension" 1 'kith: zoo/animals: *3*2 (KITH_EDIM)' kith query zoo/animals --vector '[0, 1, 2]'
+fails "like nothing" 1 "kith: zoo/animals: there is no point with id 77 (KITH_ENOTFOUND)" kith query zoo/animals --like 77
+fails "a field that is not there" 1 "kith: zoo/animals: *nose* (KITH_ENOTFOUND)" kith query zoo/animals --like 1 --field nose
+fails "a filter that is none" 1 "kith: zoo/animals: filter, mus: *(KITH_EFILTER)" kith query zoo/animals --like 1 --filter '{"mus": 1}'
+fails "a filter that is no JSON" 1 "kith: zoo/animals: filter: JSON, byte 1: a name is missing (KITH_EFILTER)" kith export zoo/animals --filter '{'
+
+is "delete by id" "2 deleted, 2 points now" "$(kith delete zoo/animals --id b --id 18446744073709551615 --id nobody)"
+fails "an id beyond 64 bits" 2 "kith delete: --id: id 99999999999999999999 is over 2^64 - 1" kith delete zoo/animals --id 99999999999999999999
+fails "nothing to delete" 2 "kith delete: one of --id and --filter is wanted" kith delete zoo/animals
+is "delete by filter" '{"deleted":1,"points":1}' "$(kith delete zoo/animals --filter "$cats" --json | flat)"
+is "what is left" '{"id":"550e8400-e29b-41d4-a716-446655440000","payload":{}}' "$(kith export zoo/animals)"
+is "a UUID in another spelling" "1 deleted, 0 points now" "$(kith delete zoo/animals --id 550E8400-E29B-41D4-A716-446655440000)"
+is "nothing is left" "" "$(kith export zoo/animals; kith query zoo/animals --vector '[0, 0]')"
 finish

@@ -8,7 +8,7 @@ before=$(cksum <a.kith)
 unchanged() { is "$1" "$before" "$(cksum <a.kith)"; }
 
 # ---- asked wrongly: 2 ----------------------------------------------------------------------------
-fails "no such command" 2 'kith: there is no command "serch"; the commands are build search add remove exact eval bench tune info calibrate check repair convert gen db import' kith serch
+fails "no such command" 2 'kith: there is no command "serch"; the commands are build search add remove exact eval bench tune info calibrate check repair convert gen db import query delete export' kith serch
 fails "build without a base" 2 "kith build: BASE is missing: the file of vectors to index" kith build
 fails "build without a place to write to" 2 "kith build: -o FILE is missing: where to write the index" kith build base.fvecs
 fails "search without queries" 2 "kith search: QUERIES is missing: the vectors to search for" kith search a.kith

@@ -10,7 +10,7 @@ man=$SOURCE/docs/man
 unset -f kith
 
 commands=$(kith --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
-is "the commands" "build search add remove exact eval bench tune info calibrate check repair convert gen db import" "$(echo $commands)"
+is "the commands" "build search add remove exact eval bench tune info calibrate check repair convert gen db import query delete export" "$(echo $commands)"
 
 for command in $commands; do
     missing=
