@@ -348,7 +348,9 @@ static int read_inner(const struct kith_index *given, uint32_t row, float *out, 
     struct kith_index *inner = (struct kith_index *)(uintptr_t)given;
     uint32_t slot = epoch_enter(&inner->rows.epoch), at = rows_find(&inner->rows, row);
     int code = KITH_OK;
-    if (at == ROW_NONE)
+    if (at == ROW_NONE && inner->rows.read_only)
+        code = FAIL_AT(err, KITH_ECORRUPT, row, "row %u is not behind the transforms", row);
+    else if (at == ROW_NONE)
         code = FAIL(err, KITH_ENOTFOUND, "row %u was removed meanwhile", row);
     else if (inner->ops->reconstruct)
         code = inner->ops->reconstruct(inner, at, out, err);
