@@ -210,8 +210,8 @@ int collection_field(const struct collection *collection, const char *name, uint
             return KITH_OK;
         }
     return FAIL(err, KITH_ENOTFOUND,
-                "collection %s has no vectors named \"%s\"; its first are \"%s\"", collection->name,
-                name, collection->field[0].name);
+                "there are no vectors named \"%.100s\"; the first are \"%.100s\"", name,
+                collection->field[0].name);
 }
 
 uint64_t collection_fields_of(const struct collection *collection, const struct point *point) {

@@ -65,7 +65,7 @@ void collection_folder(char path[PATH_MAX], const struct kith_db *db, uint32_t n
 int collection_use(struct kith_db *db, const char *name, struct collection **out, kith_error *err);
 void collection_release(struct collection *collection);
 
-/* KITH_ENOTFOUND with the names there are. */
+/* KITH_ENOTFOUND when there is none of that name. */
 int collection_field(const struct collection *collection, const char *name, uint32_t *field,
                      kith_error *err);
 /* The mask of a point's vectors by the collection's numbers. */

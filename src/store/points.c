@@ -116,19 +116,32 @@ static size_t default_map(void) {
     return (size_t)(bytes < MAP_LEAST ? MAP_LEAST : bytes & ~(uint64_t)4095);
 }
 
-static int env_open(struct points *store, const struct points_options *options, kith_error *err) {
-    char path[POINTS_PATH];
-    snprintf(path, sizeof path, "%s/points.mdb", store->folder);
-    int said = mdb_env_create(&store->env);
-    if (said) return lmdb_fail(store, said, "open", err);
-    size_t map = options->map_bytes ? (size_t)options->map_bytes : default_map();
+/* What LMDB says of opening with so much address space. */
+static int env_try(struct points *store, const char *path, size_t map) {
+    unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD | (store->writable ? 0 : MDB_RDONLY);
+    int dead, said = mdb_env_create(&store->env);
+    if (said) return said;
     said = mdb_env_set_mapsize(store->env, map);
     if (!said) said = mdb_env_set_maxdbs(store->env, 8);
     if (!said) said = mdb_env_set_maxreaders(store->env, MAX_READERS);
-    unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD | (store->writable ? 0 : MDB_RDONLY);
     if (!said) said = mdb_env_open(store->env, path, flags, 0666);
-    int dead;
     if (!said) said = mdb_reader_check(store->env, &dead);
+    if (!said) return 0;
+    mdb_env_close(store->env);
+    store->env = NULL;
+    return said;
+}
+
+/* Where the size was left to us and the system does not give so much, a quarter will do, and so on. */
+static int env_open(struct points *store, const struct points_options *options, kith_error *err) {
+    char path[POINTS_PATH];
+    snprintf(path, sizeof path, "%s/points.mdb", store->folder);
+    size_t map = options->map_bytes ? (size_t)options->map_bytes : default_map();
+    int said = env_try(store, path, map);
+    while ((said == ENOMEM || said == EINVAL) && !options->map_bytes && map / 4 >= MAP_LEAST) {
+        map /= 4;
+        said = env_try(store, path, map);
+    }
     return said ? lmdb_fail(store, said, "open", err) : KITH_OK;
 }
 
