@@ -186,8 +186,11 @@ static int grow(struct row_file *file, uint64_t end, kith_error *err) {
     uint64_t growth = file->size / 8 > MIN_GROWTH ? file->size / 8 : MIN_GROWTH;
     uint64_t size = file->size + growth > end ? file->size + growth : end;
     if (ftruncate(file->fd, (off_t)size) != 0) return file_fail(err, "grow", file->path, errno);
+    uint64_t before = file->size;
     file->size = size;
-    return reach(file, err);
+    int code = reach(file, err);
+    if (code != KITH_OK) file->size = before; /* to be reached by the next */
+    return code;
 }
 
 int row_file_write(struct row_file *file, uint32_t row, uint32_t n, const void *rows,
@@ -201,8 +204,8 @@ int row_file_write(struct row_file *file, uint32_t row, uint32_t n, const void *
     int code = grow(file, HEADER_BYTES + end_row * file->row_bytes, err);
     if (code == KITH_OK)
         code = file_write_at(file->fd, file->path, offset, rows, (size_t)n * file->row_bytes, err);
-    /* A full disk is found before anything is lost, and may have room again. */
-    if (code != KITH_OK && code != KITH_ENOSPC) file->failed = code;
+    /* A full disk, or memory, is found before anything is lost, and may have room again. */
+    if (code != KITH_OK && code != KITH_ENOSPC && code != KITH_ENOMEM) file->failed = code;
     return code;
 }
 

@@ -13,7 +13,7 @@
 #include "base/file.h"
 
 #define FORMAT      1u
-#define MAP_MOST    ((uint64_t)1 << 40)
+#define MAP_MOST    ((uint64_t)1 << 37)
 #define MAP_LEAST   ((uint64_t)16 << 20)
 #define MAX_READERS 1024u
 

@@ -39,7 +39,7 @@ struct points;
 struct points_options {
     bool create; /* the folder is there and empty; else it holds a store */
     bool writable;
-    /* address space for points.mdb, its largest size (0: as much as the process may have, up to 1 TiB) */
+    /* address space for points.mdb, its largest size (0: a quarter of what the process may have, at most 128 GiB) */
     uint64_t map_bytes;
     struct mem_account *owner;
 };
@@ -88,8 +88,12 @@ void points_view_end(struct points_view *view);
 int points_find(const struct points_view *view, const kith_id *id, uint32_t *slot, kith_error *err);
 /* The point in a slot; KITH_ENOTFOUND when the slot is free. */
 int points_get(const struct points_view *view, uint32_t slot, struct point *out, kith_error *err);
-/* The vector of a field that the point in a slot has: address constant while the field exists. */
+/* The vector of a field that the point in a slot has: address constant while the field exists. NULL past the end of a damaged
+ * file. */
 const void *points_vector(const struct points *store, uint32_t field, uint32_t slot);
+/* The same, looked at: KITH_ECORRUPT where it is past the end of its file, or not what the point's record says. */
+int points_vector_of(const struct points_view *view, const struct point *point, uint32_t field,
+                     const void **out, kith_error *err);
 /* KITH_ENOTFOUND when there is none. Field numbers of blobs are the owner's. */
 int points_blob(const struct points_view *view, uint32_t field, uint32_t slot, const void **bytes,
                 size_t *n, kith_error *err);

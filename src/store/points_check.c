@@ -50,16 +50,10 @@ static int check_vectors(struct check *check, const struct point *point, kith_er
     if (point->fields & ~state->fields)
         return FAIL_AT(err, KITH_ECORRUPT, point->slot, "slot %u has vectors in unknown fields",
                        point->slot);
-    uint32_t n = 0;
     for (uint32_t i = 0; i < POINTS_FIELDS; i++) {
+        const void *vector;
         if (!(point->fields >> i & 1)) continue;
-        uint32_t crc;
-        memcpy(&crc, (const uint8_t *)point->vector_crc + 4u * n++, sizeof crc);
-        const void *vector = points_vector(check->view->store, i, point->slot);
-        if (!vector || crc != file_crc32c(0, vector, state->row_bytes[i]))
-            return FAIL_AT(err, KITH_ECORRUPT, point->slot, "the vector of slot %u in field %u %s",
-                           point->slot, i,
-                           vector ? "has a wrong checksum" : "is past the end of its file");
+        TRY(points_vector_of(check->view, point, i, &vector, err));
         check->n_vectors[i]++;
     }
     return KITH_OK;

@@ -186,6 +186,7 @@ int points_cursor_open(struct points_cursor *out, const struct points_view *view
                        const kith_id *from, kith_error *err) {
     const struct points *store = view->store;
     MDB_cursor *cursor;
+    if (from) TRY(point_id_check(from, err));
     int said = mdb_cursor_open(view->txn, store->ids, &cursor);
     if (said) return lmdb_fail(store, said, "read the ids of", err);
     *out = (struct points_cursor){cursor, view, 0};

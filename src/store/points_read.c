@@ -101,6 +101,20 @@ static int get_checked(const struct points_view *view, MDB_dbi tree, MDB_val key
     return KITH_OK;
 }
 
+int points_vector_of(const struct points_view *view, const struct point *point, uint32_t field,
+                     const void **out, kith_error *err) {
+    uint64_t before = point->fields & (((uint64_t)1 << field) - 1);
+    uint32_t crc, at = (uint32_t)__builtin_popcountll(before);
+    const void *vector = points_vector(view->store, field, point->slot);
+    memcpy(&crc, (const uint8_t *)point->vector_crc + 4u * at, sizeof crc);
+    if (!vector || crc != file_crc32c(0, vector, view->state.row_bytes[field]))
+        return FAIL_AT(err, KITH_ECORRUPT, point->slot, "the vector of slot %u in field %u %s",
+                       point->slot, field,
+                       vector ? "has a wrong checksum" : "is past the end of its file");
+    *out = vector;
+    return KITH_OK;
+}
+
 int points_blob(const struct points_view *view, uint32_t field, uint32_t slot, const void **bytes,
                 size_t *n, kith_error *err) {
     uint32_t key[2] = {__builtin_bswap32(slot), __builtin_bswap32(field)};

@@ -52,7 +52,11 @@ again:
         if (r->code == KITH_OK) {
             state = r->batch.view.state;
             any = true;
-        } else if (r->batch.dirty) {
+            continue;
+        }
+        bool dirty = r->batch.dirty;
+        batch_deinit(&r->batch, true); /* now: the others may free and take the same slots */
+        if (dirty) {
             mdb_txn_abort(*txn);
             goto again;
         }

@@ -131,7 +131,80 @@ static void batches_are_seen_whole(void **state) {
     assert_int_equal(system(command), 0);
 }
 
+/* ---- one of a group fails ------------------------------------------------------------------------- */
+
+struct step {
+    struct world *world;
+    float value; /* of point 7's vector; negative: the batch fails after it put it */
+    _Atomic bool *hold;
+};
+
+static int put_seven(struct batch *batch, void *context, kith_error *err) {
+    const struct step *step = context;
+    float vector[DIM];
+    const void *vectors[] = {vector};
+    uint32_t slot, old;
+    while (step->hold && *step->hold) usleep(1000);
+    for (int d = 0; d < DIM; d++) vector[d] = step->value;
+    struct new_point point = {kith_id_number(7), 0,    (uint64_t)1 << step->world->field,
+                              vectors,           "{}", 2};
+    int code = batch_put(batch, &point, &slot, &old, err);
+    return code == KITH_OK && step->value < 0 ? KITH_ESYNTAX : code;
+}
+
+static void *write_step(void *context) {
+    struct step *step = context;
+    struct points_work work = {put_seven, NULL, step};
+    int code = points_write(step->world->store, &work, NULL);
+    if (code != (step->value < 0 ? KITH_ESYNTAX : KITH_OK)) abort();
+    return NULL;
+}
+
+/* The batch that failed had freed the slot that the next of its group then freed: that slot still waits for its readers. */
+static void a_failure_frees_nothing_of_others(void **state) {
+    (void)state;
+    char folder[] = "/tmp/kith-points-XXXXXX", command[64];
+    struct world world = {0};
+    _Atomic bool hold = true;
+    pthread_t thread[3];
+    assert_non_null(mkdtemp(folder));
+    struct points_options options = {.create = true, .map_bytes = 64u << 20};
+    assert_int_equal(points_open(&world.store, folder, &options, NULL), KITH_OK);
+    struct points_work field = {add_field, NULL, &world};
+    assert_int_equal(points_write(world.store, &field, NULL), KITH_OK);
+    write_step(&(struct step){&world, 1, NULL});
+    write_step(&(struct step){&world, 2, NULL});
+    struct points_view old;
+    assert_int_equal(points_view_begin(world.store, &old, NULL), KITH_OK);
+    struct step steps[3] = {{&world, 3, &hold}, {&world, -1, NULL}, {&world, 4, NULL}};
+    for (int i = 0; i < 3; i++) { /* the first leads, and is held until the others wait */
+        assert_int_equal(pthread_create(&thread[i], NULL, write_step, &steps[i]), 0);
+        usleep(50000);
+    }
+    struct points_view between;
+    hold = false;
+    pthread_join(thread[0], NULL);
+    assert_int_equal(points_view_begin(world.store, &between, NULL), KITH_OK);
+    for (int i = 1; i < 3; i++) pthread_join(thread[i], NULL);
+    for (int i = 0; i < 20; i++) write_step(&(struct step){&world, (float)(10 + i), NULL});
+    struct points_view *views[] = {&old, &between};
+    for (int v = 0; v < 2; v++) {
+        struct point point;
+        const void *vector;
+        kith_id id = kith_id_number(7);
+        uint32_t slot;
+        assert_int_equal(points_find(views[v], &id, &slot, NULL), KITH_OK);
+        assert_int_equal(points_get(views[v], slot, &point, NULL), KITH_OK);
+        assert_int_equal(points_vector_of(views[v], &point, world.field, &vector, NULL), KITH_OK);
+        points_view_end(views[v]);
+    }
+    points_close(world.store);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(batches_are_seen_whole)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(batches_are_seen_whole),
+                                       cmocka_unit_test(a_failure_frees_nothing_of_others)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
