@@ -49,8 +49,8 @@ typedef struct kith_db_options {
 
 /* Open the database in a folder; a folder that is missing or empty becomes one. options NULL: the defaults.
  *   Owns     *out, closed by kith_db_close.
- *   Errors   KITH_ELOCKED another process has it (which one, in the text); KITH_EFORMAT, KITH_EVERSION, KITH_ECORRUPT; KITH_EIO,
- *            KITH_ENOSPC, KITH_ENOMEM. */
+ *   Errors   KITH_ELOCKED another process has it (which one, in the text); KITH_EFORMAT a folder that is not empty and holds no
+ *            database, in which nothing has been touched; KITH_EVERSION, KITH_ECORRUPT; KITH_EIO, KITH_ENOSPC, KITH_ENOMEM. */
 KITH_API int kith_db_open(kith_db **out, const char *path, const kith_db_options *options,
                           kith_error *err);
 /* No call on it may be running. What was acknowledged is durable already. NULL is allowed. */

@@ -48,6 +48,7 @@ struct kith_db {
     pthread_mutex_t lock;
     struct collection *collections; /* by name, ascending by bytes */
     uint32_t next_number;
+    bool failed; /* nobody knows which catalog is on the disk */
     int lock_fd;
     char folder[PATH_MAX];
 };

@@ -117,6 +117,18 @@ static int catalog_write(struct kith_db *db, kith_error *err) {
     return code;
 }
 
+/* The catalog could not be written, perhaps after it was renamed into place: write it as it was. Where that fails too, nobody
+ * knows which one is on the disk, and nothing is done with the database until it is opened anew. */
+static void catalog_undo(struct kith_db *db) {
+    if (catalog_write(db, NULL) != KITH_OK) db->failed = true;
+}
+
+static int refuse_failed(const struct kith_db *db, kith_error *err) {
+    return db->failed ? FAIL(err, KITH_EIO,
+                             "%.150s: its catalog could not be written; open it anew", db->folder)
+                      : KITH_OK;
+}
+
 /* Before the first collection that comes after the name. */
 static struct collection **place_of(struct kith_db *db, const char *name) {
     struct collection **at = &db->collections;
@@ -153,14 +165,44 @@ static int catalog_parse(struct kith_db *db, struct json_value root, const char 
     return KITH_OK;
 }
 
+/* There is none, and the folder is as a database that is being made leaves it: empty, but for the lock and temporaries. */
+static int expect_empty(const struct kith_db *db, kith_error *err) {
+    struct dirent *entry;
+    bool empty = true;
+    DIR *list = opendir(db->folder);
+    if (!list) return file_fail(err, "open", db->folder, errno);
+    while ((entry = readdir(list))) {
+        const char *name = entry->d_name;
+        empty &= strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "lock") == 0 ||
+                 strncmp(name, "catalog.json.kith-tmp-", 22) == 0;
+    }
+    closedir(list);
+    return empty
+               ? KITH_OK
+               : FAIL(err, KITH_EFORMAT,
+                      "%.150s is not empty, and holds no database: it has no catalog", db->folder);
+}
+
+/* Whether the folder holds a database; KITH_EFORMAT where it may not become one either. Before anything is written to it. */
+static int catalog_look(const struct kith_db *db, bool no_create, bool *there, kith_error *err) {
+    char path[PATH_MAX];
+    catalog_path(path, db);
+    *there = access(path, F_OK) == 0;
+    if (*there) return KITH_OK;
+    if (errno != ENOENT) return file_fail(err, "examine", path, errno);
+    if (no_create) return FAIL(err, KITH_EFORMAT, "%.200s holds no database", db->folder);
+    return expect_empty(db, err);
+}
+
 static int catalog_read(struct kith_db *db, bool no_create, kith_error *err) {
     char path[PATH_MAX];
     struct file_map map;
     struct json_parser *parser;
     struct json_value root;
+    bool there;
     catalog_path(path, db);
-    if (access(path, F_OK) != 0) {
-        if (no_create) return FAIL(err, KITH_EFORMAT, "%.200s holds no database", db->folder);
+    TRY(catalog_look(db, no_create, &there, err));
+    if (!there) {
         db->next_number = 1;
         return catalog_write(db, err);
     }
@@ -201,7 +243,9 @@ int kith_db_open(kith_db **out, const char *path, const kith_db_options *options
     db->lock_fd = -1;
     pthread_mutex_init(&db->lock, NULL);
     snprintf(db->folder, sizeof db->folder, "%s", path);
-    int code = lock_folder(db, err);
+    bool there;
+    int code = catalog_look(db, no_create, &there, err);
+    if (code == KITH_OK) code = lock_folder(db, err);
     if (code == KITH_OK) code = catalog_read(db, no_create, err);
     if (code == KITH_OK) {
         remove_leftovers(db);
@@ -251,8 +295,10 @@ int collection_use(struct kith_db *db, const char *name, struct collection **out
     pthread_mutex_lock(&db->lock);
     struct collection *collection = *place_of(db, name);
     bool found = collection && strcmp(collection->name, name) == 0;
-    if (found) collection->users++;
+    int code = refuse_failed(db, err);
+    if (found && code == KITH_OK) collection->users++;
     pthread_mutex_unlock(&db->lock);
+    TRY(code);
     if (!found) return FAIL(err, KITH_ENOTFOUND, "there is no collection named \"%.100s\"", name);
     *out = collection;
     return KITH_OK;
@@ -274,6 +320,7 @@ static int create_locked(struct kith_db *db, const char *name, uint32_t n_fields
     struct collection **at = place_of(db, name), *collection;
     char folder[PATH_MAX];
     uint32_t number = db->next_number;
+    TRY(refuse_failed(db, err));
     if (*at && strcmp((*at)->name, name) == 0)
         return FAIL(err, KITH_EDUPLICATE, "there is a collection named \"%.100s\" already", name);
     collection_folder(folder, db, number);
@@ -290,9 +337,10 @@ static int create_locked(struct kith_db *db, const char *name, uint32_t n_fields
     db->next_number++;
     code = catalog_write(db, err);
     if (code != KITH_OK) {
-        *at = collection->next;
+        *at = collection->next; /* the number stays used */
+        catalog_undo(db);
         collection_close(collection);
-        folder_remove(db, number);
+        if (!db->failed) folder_remove(db, number);
     }
     return code;
 }
@@ -317,10 +365,12 @@ int kith_db_drop(kith_db *db, const char *name, kith_error *err) {
     if (*at == collection) {
         *at = collection->next;
         code = catalog_write(db, err);
-        if (code == KITH_OK)
+        if (code == KITH_OK) {
             collection->dropped = true;
-        else
+        } else {
             *at = collection;
+            catalog_undo(db);
+        }
     } else {
         code = FAIL(err, KITH_ENOTFOUND, "there is no collection named \"%.100s\" any more", name);
     }
@@ -346,7 +396,9 @@ int kith_db_rename(kith_db *db, const char *from, const char *to, kith_error *er
     TRY(check_name(to, err));
     pthread_mutex_lock(&db->lock);
     struct collection *collection = *place_of(db, from), *taken = *place_of(db, to);
-    if (!collection || strcmp(collection->name, from) != 0) {
+    if (refuse_failed(db, err) != KITH_OK) {
+        code = KITH_EIO;
+    } else if (!collection || strcmp(collection->name, from) != 0) {
         code = FAIL(err, KITH_ENOTFOUND, "there is no collection named \"%.100s\"", from);
     } else if (taken && strcmp(taken->name, to) == 0) {
         code = FAIL(err, KITH_EDUPLICATE, "there is a collection named \"%.100s\" already", to);
@@ -354,7 +406,10 @@ int kith_db_rename(kith_db *db, const char *from, const char *to, kith_error *er
         memcpy(old, collection->name, sizeof old);
         move_name(db, collection, to);
         code = catalog_write(db, err);
-        if (code != KITH_OK) move_name(db, collection, old);
+        if (code != KITH_OK) {
+            move_name(db, collection, old);
+            catalog_undo(db);
+        }
     }
     pthread_mutex_unlock(&db->lock);
     return code;

@@ -80,7 +80,9 @@ static int copy_vectors(struct result *result, const struct snapshot *snapshot,
         float *values = arena_new(&result->arena, bytes);
         vectors->field = arena_copy(&result->arena, field->name, strlen(field->name));
         if (!values || !vectors->field) return no_memory(err);
-        memcpy(values, points_vector(collection->points, field->number, point->slot), bytes);
+        const void *stored;
+        TRY(points_vector_of(&snapshot->view, point, field->number, &stored, err));
+        memcpy(values, stored, bytes);
         vectors->values = values;
         vectors->dim = field->dim;
         vectors++;

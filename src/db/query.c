@@ -68,7 +68,11 @@ static int query_vector(const struct reading *reading, const kith_query *query, 
     if (!(live_row(live, 1 + f)[*without / 64] >> (*without % 64) & 1))
         return FAIL(err, KITH_ENOTFOUND, "point %.100s has no vector in field \"%.80s\"", text,
                     field->name);
-    *values = points_vector(reading->collection->points, field->number, *without);
+    struct point point;
+    const void *stored;
+    TRY(points_get(&reading->snapshot.view, *without, &point, err));
+    TRY(points_vector_of(&reading->snapshot.view, &point, field->number, &stored, err));
+    *values = stored;
     return KITH_OK;
 }
 
@@ -92,7 +96,7 @@ static int find_nearest(struct reading *reading, const kith_query *query, kith_e
     struct scan scan = {
         .snapshot = &reading->snapshot, .filter = reading->filter, .matcher = &reading->matcher};
     const float *values = NULL;
-    float divisor = 1.0f;
+    double divisor = 1;
     TRY(collection_field(collection, query->field, &scan.field, err));
     const struct vector_field *field = &collection->field[scan.field];
     TRY(query_vector(reading, query, scan.field, &values, &scan.without, err));

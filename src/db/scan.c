@@ -63,6 +63,9 @@ static int score_block(const struct scan *scan, const uint32_t *slot, uint32_t n
     for (uint32_t i = 0; i < n;) {
         const uint8_t *first = points_vector(collection->points, field->number, slot[i]);
         uint32_t run = 1;
+        if (!first)
+            return FAIL_AT(err, KITH_ECORRUPT, slot[i],
+                           "the vector of slot %u is past the end of its file", slot[i]);
         while (i + run < n && points_vector(collection->points, field->number, slot[i + run]) ==
                                   (const void *)(first + run * bytes))
             run++;

@@ -4,9 +4,9 @@
 #include <float.h>
 #include <math.h>
 
-int vector_check(const struct vector_field *field, const float *values, size_t dim, float *divisor,
+int vector_check(const struct vector_field *field, const float *values, size_t dim, double *divisor,
                  kith_error *err) {
-    *divisor = 1.0f;
+    *divisor = 1;
     if (!values || dim != field->dim)
         return FAIL(err, KITH_EDIM, "a vector of %zu dimensions; field \"%.100s\" wants %u",
                     values ? dim : 0, field->name, field->dim);
@@ -19,11 +19,10 @@ int vector_check(const struct vector_field *field, const float *values, size_t d
     if (sum > (double)FLT_MAX / 8)
         return FAIL(err, KITH_ERANGE, "a vector of length %g; at most %g", sqrt(sum),
                     sqrt((double)FLT_MAX / 8));
-    float length = (float)sqrt(sum);
-    if (field->metric == KITH_METRIC_COSINE && length > 0.0f) *divisor = length;
+    if (field->metric == KITH_METRIC_COSINE && sum > 0) *divisor = sqrt(sum);
     return KITH_OK;
 }
 
-void vector_divide(float *out, const float *values, size_t dim, float divisor) {
-    for (size_t d = 0; d < dim; d++) out[d] = values[d] / divisor;
+void vector_divide(float *out, const float *values, size_t dim, double divisor) {
+    for (size_t d = 0; d < dim; d++) out[d] = (float)((double)values[d] / divisor);
 }

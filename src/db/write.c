@@ -40,10 +40,10 @@ static int no_memory(kith_error *err) { return FAIL(err, KITH_ENOMEM, "no memory
 /* The row that is stored: normalised under COSINE, where that is not so already. */
 static int prepare_vector(struct write *write, const kith_vector *vector,
                           const struct vector_field *field, const void **row, kith_error *err) {
-    float divisor = 1.0f;
+    double divisor = 1;
     TRY(vector_check(field, vector->values, vector->dim, &divisor, err));
     *row = vector->values;
-    if (divisor == 1.0f) return KITH_OK;
+    if (divisor == 1) return KITH_OK;
     float *unit = arena_new(&write->arena, field->dim * sizeof(float));
     if (!unit) return no_memory(err);
     vector_divide(unit, vector->values, field->dim, divisor);
@@ -263,6 +263,8 @@ static int make_room(struct write *write, struct batch *batch, kith_error *err) 
 static int apply(struct batch *batch, void *context, kith_error *err) {
     struct write *write = context;
     for (size_t i = 0; i < write->n; i++) TRY(apply_op(write, batch, i, err));
+    /* Nothing is derived from changes yet. */
+    TRY(batch_forget_changes(batch, batch_seq(batch) - 1, err));
     return make_room(write, batch, err);
 }
 

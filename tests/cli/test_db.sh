@@ -42,7 +42,7 @@ fails "a field twice" 1 "kith: shop/x: * (KITH_EINVAL)" kith db create shop/x --
 fails "a name that is taken" 1 'kith: shop/articles: there is a collection named "articles" already (KITH_EDUPLICATE)' kith db create shop/articles --dim 2
 fails "a collection that is not there" 1 'kith: shop/x: there is no collection named "x" (KITH_ENOTFOUND)' kith db info shop/x
 fails "nothing to drop" 1 'kith: shop/x: there is no collection named "x" (KITH_ENOTFOUND)' kith db drop shop/x
-fails "no database" 1 "kith: none: *No such file or directory (KITH_EIO)" kith db list none
+fails "no database" 1 "kith: none: *holds no database (KITH_EFORMAT)" kith db list none
 [ ! -e none ]
 result $? "and none is made"
 is "what failed changed nothing" "[$articles]" "$(kith db list shop --json | flat)"

@@ -98,7 +98,7 @@ static float score_of(const float *x, const float *y, bool cosine) {
 static void normalise(float *x) {
     double sum = 0;
     for (int d = 0; d < DIM; d++) sum += (double)x[d] * (double)x[d];
-    for (int d = 0; d < DIM && sum > 0; d++) x[d] /= (float)sqrt(sum);
+    for (int d = 0; d < DIM && sum > 0; d++) x[d] = (float)((double)x[d] / sqrt(sum));
 }
 
 static void random_vector(float *x) {

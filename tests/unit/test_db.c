@@ -112,11 +112,96 @@ static void one_process_at_a_time(void **state) {
     assert_int_equal(status, 0);
 }
 
+/* What is not a database does not become one, and is left as it was: nor does one that lost its catalog. */
+static void other_folders_are_left_alone(void **state) {
+    (void)state;
+    char command[300], other[100];
+    kith_error err;
+    kith_db *none = NULL;
+    assert_int_equal(kith_db_create(db, "c", 1, &field, NULL), KITH_OK);
+    kith_db_close(db);
+    snprintf(command, sizeof command, "mv %s/catalog.json %s/kept.json", folder, folder);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(kith_db_open(&none, folder, NULL, &err), KITH_EFORMAT);
+    assert_null(none);
+    assert_true(exists("collection-1/points.mdb"));
+    snprintf(command, sizeof command, "mv %s/kept.json %s/catalog.json", folder, folder);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(kith_db_open(&db, folder, NULL, NULL), KITH_OK);
+    kith_collection_info info;
+    assert_int_equal(kith_db_info(db, "c", &info, NULL), KITH_OK);
+    snprintf(other, sizeof other, "%s/mine", folder);
+    snprintf(command, sizeof command, "mkdir -p %s/collection-1; echo text > %s/lock", other,
+             other);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(kith_db_open(&none, other, NULL, &err), KITH_EFORMAT);
+    kith_db_options options = KITH_DB_OPTIONS_INIT;
+    options.no_create = true;
+    assert_int_equal(kith_db_open(&none, other, &options, &err), KITH_EFORMAT);
+    snprintf(command, sizeof command, "grep -q text %s/lock", other);
+    assert_int_equal(system(command), 0);
+}
+
+/* A scroll from an id that is none is an error, not a walk off the stack. */
+static void ids_are_looked_at(void **state) {
+    (void)state;
+    kith_error err;
+    kith_hits *hits = NULL;
+    kith_query query = KITH_QUERY_INIT;
+    char *text = calloc(1, 100001);
+    memset(text, 'x', 100000);
+    kith_id ids[] = {{KITH_ID_STRING, 100000, {0}}, {KITH_ID_STRING, 3, {0}}, {9, 0, {0}}};
+    ids[0].string = text;
+    ids[1].string = NULL;
+    assert_int_equal(kith_db_create(db, "c", 1, &field, NULL), KITH_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(kith_db_scroll(db, "c", &ids[i], &query, &hits, &err), KITH_EINVAL);
+        assert_int_equal(kith_db_retrieve(db, "c", 1, &ids[i], NULL, false, &hits, &err),
+                         KITH_EINVAL);
+        kith_op op = {.kind = KITH_OP_DELETE, .n_ids = 1, .ids = &ids[i]};
+        assert_int_equal(kith_db_write(db, "c", 1, &op, NULL, &err), KITH_EINVAL);
+    }
+    assert_null(hits);
+    free(text);
+}
+
 static int write_vector(const float *values, size_t dim, const char *payload, kith_error *err) {
     kith_vector vector = {"", values, dim};
     kith_point point = {kith_id_number(1), payload, payload ? strlen(payload) : 0, 1, &vector};
     kith_op op = {.kind = KITH_OP_UPSERT, .n_points = 1, .points = &point};
     return kith_db_write(db, "c", 1, &op, NULL, err);
+}
+
+/* A vectors file that was cut, or that a bit fell over in: an error, where the vector is read. */
+static void vectors_that_are_damaged(void **state) {
+    (void)state;
+    kith_error err;
+    kith_hits *hits = NULL;
+    kith_query query = KITH_QUERY_INIT;
+    const float good[] = {1, 2, 3};
+    kith_id id = kith_id_number(1);
+    query.vector = good;
+    query.dim = 3;
+    query.with_vectors = true;
+    assert_int_equal(kith_db_create(db, "c", 1, &field, NULL), KITH_OK);
+    assert_int_equal(write_vector(good, 3, NULL, NULL), KITH_OK);
+    kith_db_close(db);
+    snprintf(path, sizeof path, "%s/collection-1/vectors-0", folder);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    fseek(file, 4096, SEEK_SET);
+    fputc(1, file);
+    fclose(file);
+    assert_int_equal(kith_db_open(&db, folder, NULL, NULL), KITH_OK);
+    assert_int_equal(kith_db_query(db, "c", &query, &hits, &err), KITH_ECORRUPT);
+    kith_db_close(db);
+    assert_int_equal(truncate(path, 4096), 0);
+    assert_int_equal(kith_db_open(&db, folder, NULL, NULL), KITH_OK);
+    assert_int_equal(kith_db_query(db, "c", &query, &hits, &err), KITH_ECORRUPT);
+    query.vector = NULL;
+    query.like = &id;
+    assert_int_equal(kith_db_query(db, "c", &query, &hits, &err), KITH_ECORRUPT);
+    assert_null(hits);
 }
 
 static void what_is_refused(void **state) {
@@ -164,7 +249,7 @@ static void what_is_refused(void **state) {
     kith_db_options options = KITH_DB_OPTIONS_INIT;
     options.no_create = true;
     kith_db *other;
-    assert_int_equal(kith_db_open(&other, "/tmp/kith-no-such", &options, &err), KITH_EIO);
+    assert_int_equal(kith_db_open(&other, "/tmp/kith-no-such", &options, &err), KITH_EFORMAT);
 }
 
 int main(void) {
@@ -172,6 +257,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(collections_have_names, enter, leave),
         cmocka_unit_test_setup_teardown(leftovers_go, enter, leave),
         cmocka_unit_test_setup_teardown(one_process_at_a_time, enter, leave),
+        cmocka_unit_test_setup_teardown(other_folders_are_left_alone, enter, leave),
+        cmocka_unit_test_setup_teardown(ids_are_looked_at, enter, leave),
+        cmocka_unit_test_setup_teardown(vectors_that_are_damaged, enter, leave),
         cmocka_unit_test_setup_teardown(what_is_refused, enter, leave)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
