@@ -69,7 +69,7 @@ typedef struct kith_plan {
     { (uint32_t)sizeof(kith_plan), 0u, 0u, 0u, 0u, 0u, 0u }
 
 /* Estimate; how->work counts by its threads.
- *   Errors   those of kith_index_new; KITH_EUNSUPPORTED a description that is not estimated (transforms). */
+ *   Errors   those of kith_index_new; KITH_EEMPTY n is 0; KITH_EUNSUPPORTED a description that is not estimated (transforms). */
 KITH_API int kith_index_plan(kith_plan *out, uint64_t n, size_t dim, const kith_build *how,
                              kith_error *err);
 

@@ -50,7 +50,7 @@ typedef struct kith_calibrate_options {
  *   Threads  searches go on; writers wait. The index may be a map.
  *   Cost     an exact search for each query, and some ten to thirty searches of rising effort a k for each.
  *   Errors   KITH_EEMPTY; KITH_EINVAL k not rising, base without queries' rows, an index that keeps no originals and was
- *            given no base; KITH_ENOTFOUND a base id (err->at); KITH_ENONFINITE, KITH_ERANGE (err->at: query); KITH_ENOMEM.
+ *            given no base; KITH_ENOTFOUND a base id, KITH_EDUPLICATE one that comes twice (err->at); KITH_ENONFINITE, KITH_ERANGE (err->at: query); KITH_ENOMEM.
  *            The table is as it was after any of them.
  *   The same rows, options and seed give the same table at any number of threads. */
 KITH_API int kith_index_calibrate(kith_index *index, const kith_calibrate_options *options,

@@ -169,7 +169,8 @@ KITH_API void kith_index_free(kith_index *index);
  *   Threads  may run beside searches and other adds; visible to searches that start after it returns.
  *   Cost     flat: a copy and an encode a row. Graph: about ef_construction*M distances a row.
  *   Errors   KITH_ENONFINITE (err->at: row), KITH_ERANGE length not representable in f32, KITH_EDUPLICATE, KITH_EINVAL
- *            negative id, KITH_EFULL, KITH_ENOMEM, KITH_EREADONLY; the index is unchanged after any of them.
+ *            negative id, KITH_EFULL, KITH_ENOMEM, KITH_EREADONLY; the index is unchanged after any of them, but that after
+ *            KITH_ENOMEM codes kept in place of originals may have been coded anew for the ranges of these rows.
  *   Same rows, options and seed give the same index bytes at any number of threads. */
 KITH_API int kith_index_add(kith_index *index, size_t n, const float *rows, const int64_t *ids,
                             const kith_work *work, kith_error *err);

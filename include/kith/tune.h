@@ -20,7 +20,7 @@
 extern "C" {
 #endif
 
-#define KITH_TUNE_SPEC   64u
+#define KITH_TUNE_SPEC   128u /* room for a description, with its zero */
 #define KITH_TUNE_POINTS 8u
 
 typedef struct kith_tune_options {
@@ -33,7 +33,7 @@ typedef struct kith_tune_options {
     uint32_t n_candidates;
     const char *const *candidates;
     uint64_t seed;    /* what is held out, and the builds (42) */
-    uint32_t queries; /* rows held out, at most a tenth (0: 1,000) */
+    uint32_t queries; /* rows held out, 2 at least and at most a tenth (0: 1,000) */
 } kith_tune_options;
 #define KITH_TUNE_OPTIONS_INIT \
     { (uint32_t)sizeof(kith_tune_options), 10u, 0.95, 0.0, 0.0, 0u, NULL, 42u, 0u }

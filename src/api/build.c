@@ -52,6 +52,7 @@ int kith_index_plan(kith_plan *out, uint64_t n, size_t dim, const kith_build *ho
     if (out->size < sizeof out->size || out->size > sizeof made)
         return FAIL(err, KITH_EINVAL, "kith_plan.size is %u, must be %zu: use KITH_PLAN_INIT",
                     out->size, sizeof made);
+    if (n == 0) return FAIL(err, KITH_EEMPTY, "there are no rows to plan for");
     TRY(complete(&whole, n, dim, how, err));
     TRY(index_estimate(&made, n, dim, &whole.how, whole.work.threads, err));
     made.size = out->size;

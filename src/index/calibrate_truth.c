@@ -44,7 +44,7 @@ static size_t draw_rows(const struct kith_index *index, size_t n, uint64_t seed,
     return found;
 }
 
-/* Where the vector of each row is in the base: row -> place. */
+/* Where the vector of each row is in the base: row -> 1 + place; as many rows as there are, so all of them have one. */
 static int map_base(const struct kith_index *index, const kith_calibrate_options *options,
                     uint32_t *place, kith_error *err) {
     for (size_t i = 0; i < options->n_base; i++) {
@@ -53,20 +53,24 @@ static int map_base(const struct kith_index *index, const kith_calibrate_options
         if (row == ROW_NONE)
             return FAIL_AT(err, KITH_ENOTFOUND, i, "row %zu of the base: id %lld is not present", i,
                            (long long)id);
-        place[row] = (uint32_t)i;
+        if (place[row] != 0)
+            return FAIL_AT(err, KITH_EDUPLICATE, i, "row %zu of the base: id %lld was there before",
+                           i, (long long)id);
+        place[row] = (uint32_t)i + 1;
     }
     return KITH_OK;
 }
 
-static int copy_from_base(const struct kith_index *index, const kith_calibrate_options *options,
-                          const struct calibrate_truth *truth, float *queries, kith_error *err) {
+/* Looks at the base, and where rows stand for queries takes their vectors from it. */
+static int use_base(const struct kith_index *index, const kith_calibrate_options *options,
+                    const struct calibrate_truth *truth, float *queries, kith_error *err) {
     size_t rows = atomic_load_explicit(&index->rows.n, memory_order_acquire);
     uint32_t *place = mem_new(NULL, rows * sizeof *place);
     if (!place) return FAIL(err, KITH_ENOMEM, "no memory for the places of %zu rows", rows);
     int code = map_base(index, options, place, err);
-    for (size_t i = 0; i < truth->n && code == KITH_OK; i++)
+    for (size_t i = 0; queries && i < truth->n && code == KITH_OK; i++)
         memcpy(queries + i * truth->dim,
-               options->base + (size_t)place[truth->hidden[i] - 1] * truth->dim,
+               options->base + (size_t)(place[truth->hidden[i] - 1] - 1) * truth->dim,
                truth->dim * sizeof *queries);
     mem_free(NULL, place, rows * sizeof *place);
     return code;
@@ -101,7 +105,7 @@ static int draw_queries(struct calibrate_truth *truth, const struct kith_index *
     truth->room = n;
     if (!queries || !truth->hidden) return FAIL(err, KITH_ENOMEM, "no memory for %zu queries", n);
     truth->n = draw_rows(index, n, options->seed, truth->hidden);
-    return options->base ? copy_from_base(index, options, truth, queries, err)
+    return options->base ? use_base(index, options, truth, queries, err)
                          : copy_from_index(index, truth, queries, err);
 }
 
@@ -160,13 +164,15 @@ static int search_stretch(const struct calibrate_truth *truth, const struct kith
                           const kith_work *work, kith_error *err) {
     struct kith_index *flat = NULL;
     kith_work quiet = KITH_WORK_INIT;
+    kith_index_options plain = like->options;
+    plain.memory_limit = 0; /* that of the index is not for this */
     uint32_t k = truth->n_near < n ? truth->n_near : (uint32_t)n;
     int64_t *id = mem_new(NULL, truth->n * k * sizeof *id);
     float *dist = mem_new(NULL, truth->n * k * sizeof *dist);
     int code = id && dist ? KITH_OK : FAIL(err, KITH_ENOMEM, "no memory for %zu answers", truth->n);
     quiet.threads = work->threads;
     if (code == KITH_OK)
-        code = index_new(&flat, truth->dim, like->rows.config.metric, "Flat", &like->options, err);
+        code = index_new(&flat, truth->dim, like->rows.config.metric, "Flat", &plain, err);
     if (code == KITH_OK)
         code = flat->ops->add(flat, n, options->base + from * truth->dim,
                               options->base_ids ? options->base_ids + from : NULL, &quiet, err);
@@ -233,7 +239,11 @@ int calibrate_truth_new(struct calibrate_truth *truth, const struct kith_index *
                                       .n = options->n_queries,
                                       .queries = options->queries,
                                       .n_near = want < live ? want : live};
-    int code = options->queries ? KITH_OK : draw_queries(truth, index, options, err);
+    int code = KITH_OK;
+    if (!options->queries)
+        code = draw_queries(truth, index, options, err);
+    else if (options->base)
+        code = use_base(index, options, truth, NULL, err);
     size_t all = truth->n * truth->n_near;
     if (code == KITH_OK) {
         truth->id = mem_new(NULL, all * sizeof *truth->id);

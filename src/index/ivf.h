@@ -236,6 +236,9 @@ int ivf_decode_spot(const struct ivf_model *model, size_t dim, const struct ivf_
 /* The vector of a live row, which is in a list or in the rows' store. In an epoch.
  *   Errors   KITH_ECORRUPT in neither, as a damaged map may have it; KITH_ENOMEM. */
 int ivf_read_row(const struct ivf *ivf, uint32_t row, float *out, kith_error *err);
+/* Of these rows, those that are in no list after all have none from now on: lists may have been learnt anew without them. */
+void ivf_forget_strays(struct ivf *ivf, const struct ivf_model *model, size_t n,
+                       const uint32_t *row);
 /* Take rows out of their lists; all or nothing. */
 int ivf_displace_rows(struct ivf *ivf, struct ivf_model *model, size_t n, const uint32_t *row,
                       kith_error *err);

@@ -249,5 +249,6 @@ int ivf_load(struct kith_index *index, const struct index_file *file, kith_error
                                     .written = meta.written,
                                     .n_recent = meta.n_recent};
     atomic_store_explicit(&ivf->model, model, memory_order_release); /* freed with the index */
+    ivf->stale = index->rows.n_dead > 0; /* they leave their lists before the next write */
     return load_lists(ivf, model, file, err);
 }

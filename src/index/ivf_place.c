@@ -301,6 +301,16 @@ static bool find_spot(const struct ivf_model *model, uint32_t list, uint32_t row
     return spot->i != ROW_NONE;
 }
 
+void ivf_forget_strays(struct ivf *ivf, const struct ivf_model *model, size_t n,
+                       const uint32_t *row) {
+    struct ivf_spot spot;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t list = atomic_load_explicit(ivf_place(ivf, row[i]), memory_order_relaxed);
+        if (list >= model->nlist || !find_spot(model, list, row[i], &spot))
+            atomic_store_explicit(ivf_place(ivf, row[i]), ROW_NONE, memory_order_relaxed);
+    }
+}
+
 /* In the list that list_of names; while lists are learnt anew that may be the other model's, and all are looked at. */
 static bool find_row(const struct ivf *ivf, const struct ivf_model *model, uint32_t row,
                      struct ivf_spot *spot) {

@@ -50,7 +50,8 @@ static uint32_t candidates_of(const struct probe *probe) {
                                         : quantizer_oversample(probe->model->code.quantizer);
     double n = ceil((double)factor * call->k);
     uint32_t most = atomic_load_explicit(&probe->ivf->index.rows.n_live, memory_order_acquire);
-    return n < call->k ? call->k : n > (double)most && most >= call->k ? most : (uint32_t)n;
+    if (most < call->k) most = call->k; /* rows were removed since k was looked at */
+    return n < call->k ? call->k : n > (double)most ? most : (uint32_t)n;
 }
 
 void probe_open(struct probe *probe, const struct ivf *ivf, const struct search_call *call) {

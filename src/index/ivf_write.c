@@ -141,6 +141,7 @@ static void bury_stale(struct ivf *ivf) {
     for (uint32_t row = 0; row < used && n < bytes / sizeof *dead; row++)
         if (rows_is_used(rows, row) && !rows_is_live(rows, row)) dead[n++] = row;
     ivf->stale = false;
+    if (ivf_model_of(ivf)) ivf_forget_strays(ivf, ivf_model_of(ivf), n, dead);
     bury(ivf, n, dead);
     mem_free(&ivf->index.mem, dead, bytes);
 }

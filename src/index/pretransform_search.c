@@ -83,7 +83,8 @@ static uint32_t candidates_of(const struct asking *asking, const struct search_c
     double n = ceil((double)oversample_of(asking->pre, call) * call->k);
     uint32_t most = atomic_load_explicit(&rows->n_live, memory_order_acquire);
     most = most < KITH_MAX_K ? most : KITH_MAX_K;
-    return n < call->k ? call->k : n > (double)most && most >= call->k ? most : (uint32_t)n;
+    if (most < call->k) most = call->k; /* rows were removed since k was looked at */
+    return n < call->k ? call->k : n > (double)most ? most : (uint32_t)n;
 }
 
 /* From now on only live, passing rows. */

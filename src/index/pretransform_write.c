@@ -208,8 +208,12 @@ static void bury(struct pre *pre, size_t n, const uint32_t *row) {
     int code = KITH_OK;
     if (model && n) {
         int64_t *ids = mem_new(&pre->index.mem, n * sizeof *ids);
-        for (size_t i = 0; ids && i < n; i++) ids[i] = row[i];
-        code = ids ? model->inner->ops->remove(model->inner, n, ids, NULL) : KITH_ENOMEM;
+        size_t there = 0; /* an inner index that was made since they died has them no more */
+        for (size_t i = 0; ids && i < n; i++)
+            if (rows_find(&model->inner->rows, row[i]) != ROW_NONE) ids[there++] = row[i];
+        code = !ids    ? KITH_ENOMEM
+               : there ? model->inner->ops->remove(model->inner, there, ids, NULL)
+                       : KITH_OK;
         mem_free(&pre->index.mem, ids, n * sizeof *ids);
     }
     if (code == KITH_OK)

@@ -193,6 +193,16 @@ static int check(const struct tune *tune, size_t n, const float *base, kith_erro
                     KITH_MAX_ROWS);
     if (!(options->recall > 0 && options->recall <= 1))
         return FAIL(err, KITH_EINVAL, "recall %g, must be above 0, at most 1", options->recall);
+    if (options->queries == 1)
+        return FAIL(err, KITH_EINVAL, "1 row held out: one half calibrates, the other judges");
+    if (options->n_candidates && !options->candidates)
+        return FAIL(err, KITH_EINVAL, "candidates is NULL");
+    for (uint32_t i = 0; i < options->n_candidates; i++) {
+        const char *spec = options->candidates[i];
+        if (!spec || strlen(spec) >= KITH_TUNE_SPEC)
+            return FAIL_AT(err, KITH_EINVAL, i, "candidate %u %s", i,
+                           spec ? "is longer than any description" : "is NULL");
+    }
     if (options->k == 0 || options->k + TIES > n - n / 10 || options->k > 1024)
         return FAIL(err, KITH_EK, "k %u of %zu rows", options->k, n);
     return api_check_vectors(tune->dim, n, base, "row", err);

@@ -93,6 +93,8 @@ static void wrong_input_is_named(void **state) {
     assert_int_equal(build(&rows, "HNSW8", 0, &err), KITH_EINVAL);
     rows = rows_of(&bad, 0, DIM);
     assert_int_equal(build(&rows, "Flat", 0, &err), KITH_EEMPTY);
+    kith_plan plan = KITH_PLAN_INIT;
+    assert_int_equal(kith_index_plan(&plan, 0, DIM, NULL, &err), KITH_EEMPTY);
     rows = rows_of(&bad, N, 0);
     assert_int_equal(build(&rows, "Flat", 0, &err), KITH_EDIM);
     rows = rows_of(&bad, N, DIM);

@@ -177,6 +177,20 @@ static void test_refusals(void **state) {
     how.base = rows;
     how.n_base = N - 1;
     assert_int_equal(kith_index_calibrate(index, &how, NULL, &err), KITH_EINVAL);
+    /* Base ids are looked at, whether rows stand for queries or queries are given: else the table would be of nothing. */
+    static int64_t base_ids[N];
+    how.n_base = N;
+    how.base_ids = base_ids;
+    for (int given = 0; given < 2; given++) {
+        for (int i = 0; i < N; i++) base_ids[i] = i + 1;
+        how.queries = given ? rows : NULL;
+        how.n_queries = given ? 20 : 0;
+        assert_int_equal(kith_index_calibrate(index, &how, NULL, &err), KITH_ENOTFOUND);
+        assert_int_equal(err.at, N - 1);
+        base_ids[N - 1] = 1;
+        assert_int_equal(kith_index_calibrate(index, &how, NULL, &err), KITH_EDUPLICATE);
+        assert_int_equal(err.at, N - 1);
+    }
     assert_int_equal(calibrate(index, 1, &err), KITH_OK);
     assert_int_equal(kith_index_search(index, 1, rows, &params, ids, NULL, &err), KITH_ERECALL);
     assert_non_null(strstr(err.text, "at most"));

@@ -98,6 +98,23 @@ static void test_refuses(void **state) {
     assert_int_equal(kith_tune(N, DIM, rows, KITH_METRIC_L2, &options, NULL, &result, &err),
                      KITH_EINVAL);
     options.recall = 0.9;
+    options.queries = 1; /* which half would judge? */
+    assert_int_equal(kith_tune(N, DIM, rows, KITH_METRIC_L2, &options, NULL, &result, &err),
+                     KITH_EINVAL);
+    options.queries = 0;
+    options.n_candidates = 1;
+    assert_int_equal(kith_tune(N, DIM, rows, KITH_METRIC_L2, &options, NULL, &result, &err),
+                     KITH_EINVAL);
+    char longer[KITH_TUNE_SPEC + 1] = "";
+    memset(longer, 'x', KITH_TUNE_SPEC);
+    const char *const odd[] = {longer, NULL};
+    options.candidates = odd;
+    assert_int_equal(kith_tune(N, DIM, rows, KITH_METRIC_L2, &options, NULL, &result, &err),
+                     KITH_EINVAL);
+    options.candidates = odd + 1;
+    assert_int_equal(kith_tune(N, DIM, rows, KITH_METRIC_L2, &options, NULL, &result, &err),
+                     KITH_EINVAL);
+    options.n_candidates = 0;
     options.k = N;
     assert_int_equal(kith_tune(N, DIM, rows, KITH_METRIC_L2, &options, NULL, &result, &err),
                      KITH_EK);
